@@ -1,0 +1,1 @@
+"""Cameras, rays, similarities and camera paths. OpenCV axes inside; `convert` is the only module that flips them."""

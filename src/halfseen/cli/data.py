@@ -1,0 +1,100 @@
+"""`halfseen data check | info | convert`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tyro
+
+Paths = tyro.conf.Positional[tuple[Path, ...]]
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """Say what a capture holds and what may be wrong with it."""
+
+    capture: Paths
+    """A folder in any supported layout, photos, or a video."""
+    format: str | None = None
+    """Which layout to read when the folder holds several."""
+    sheet: Path | None = None
+    """Write a contact sheet with all cameras drawn: FILE.png or FILE.html."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+    def run(self) -> None:
+        from halfseen import api
+        from halfseen.export import contact_sheet, sheet_text
+
+        capture = api.load(*self.capture, layout=self.format)
+        report = api.check(capture)
+        if self.sheet is not None:
+            contact_sheet.write(capture, report, self.sheet)
+        if self.json:
+            print(json.dumps({"rows": [{"name": capture.folder.resolve().name, **asdict(report)}]}))
+            return
+        print(sheet_text.title(capture))
+        for line, _ in sheet_text.lines(report):
+            print(f"  {line}")
+        if self.sheet is not None:
+            print(f"contact sheet: {self.sheet}")
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """List the views of a capture with their ids, sizes and cameras."""
+
+    capture: Paths
+    """A folder in any supported layout, photos, or a video."""
+    format: str | None = None
+    """Which layout to read when the folder holds several."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+    def run(self) -> None:
+        from halfseen import api
+
+        capture = api.load(*self.capture, layout=self.format)
+        rows = []
+        for i, view in enumerate(capture.views):
+            row: dict[str, object] = {"id": i, "name": view.name, "width": view.image.width, "height": view.image.height}
+            if view.camera is not None:
+                row["centre"] = [round(v, 6) for v in view.camera.centres[0].tolist()]
+                row["focal"] = [round(v, 2) for v in view.camera.intrinsics[0, :2].tolist()]
+            elif view.focal_guess is not None:
+                row["focal_guess"] = round(view.focal_guess, 1)
+            row |= {"lens": view.lens.model, "mask": view.mask is not None, "depth": view.depth is not None}
+            rows.append(row)
+        if self.json:
+            print(json.dumps({"layout": capture.layout, "rows": rows}))
+            return
+        print(f"{len(rows)} views, format {capture.layout}")
+        for row in rows:
+            print("  " + "  ".join(f"{k}={v}" if k not in ("id", "name") else str(v) for k, v in row.items()))
+
+
+@dataclass(frozen=True)
+class DataConvert:
+    """Write a capture in another format, and say what was lost."""
+
+    capture: Paths
+    """A folder in any supported layout, photos, or a video."""
+    to: str
+    """The format: transforms, colmap, colmap-text, llff, rgbd, photos, video."""
+    out: Path
+    """A new folder for the result."""
+    format: str | None = None
+    """Which layout to read when the folder holds several."""
+
+    def run(self) -> None:
+        from halfseen import api
+
+        capture = api.load(*self.capture, layout=self.format)
+        lost = api.convert(capture, self.to, self.out)
+        print(f"{len(capture)} views written to {self.out} as {self.to}")
+        for note in capture.notes:
+            print(f"  note: {note}")
+        for sentence in lost:
+            print(f"  lost: {sentence}")

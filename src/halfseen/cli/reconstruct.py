@@ -1,0 +1,96 @@
+"""`halfseen reconstruct`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from halfseen.cli.progress import Progress, duration
+from halfseen.common.errors import UserError, quote
+
+
+@dataclass(frozen=True)
+class Reconstruct:
+    """Rebuild a scene from photos into a run folder."""
+
+    capture: tyro.conf.Positional[tuple[Path, ...]]
+    """A folder in any supported layout, photos, or a video."""
+    out: Path | None = None
+    """The run folder (default: runs/CAPTURE-METHOD)."""
+    method: Literal["auto", "plain"] = "auto"
+    """Which system rebuilds the scene; auto is plain for now."""
+    variant: str | None = None
+    """A variant of the method (plain: basic)."""
+    field: Literal["voxels"] | None = None
+    """What the scene is made of."""
+    views: int | None = None
+    """Use this many input views, chosen by the capture's protocol; the rest is held out."""
+    view_ids: str | None = None
+    """Use exactly these views, such as 1,10,19 (see 'halfseen data info')."""
+    profile: Literal["small"] = "small"
+    """Sizes of networks and fields; the paper profile comes with the methods that have one."""
+    max_size: int = 256
+    """Longer side of the photos while fitting, in pixels."""
+    steps: int | None = None
+    """Optimiser steps (default: the method's own)."""
+    format: str | None = None
+    """Which layout to read when the folder holds several."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute."""
+    seed: int = 0
+    """Same photos, seed and machine give the same bytes."""
+    resume: bool = False
+    """Go on with the run in --out where it stopped."""
+    set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="A.B=C")] = ()
+    """Change one setting of the method; may be given several times."""
+
+    def run(self) -> None:
+        from halfseen import api
+
+        capture = api.load(*self.capture, layout=self.format)
+        name = capture.folder.resolve().name if len(self.capture) == 1 else "photos"
+        out = self.out or Path("runs") / f"{name}-{self.method}"
+        progress = Progress("fitting")
+        run = api.reconstruct(
+            capture, out=out, method=self.method, variant=self.variant, field=self.field, views=self.views, view_ids=_ids(self.view_ids),
+            max_size=self.max_size, steps=self.steps, seed=self.seed, device=self.device, resume=self.resume, settings=self.set,
+            on_start=_announce, on_snapshot=lambda s: progress.update(s.step, s.total, f"error {s.losses.get('rgb', 0):.4f}"),
+        )  # fmt: skip
+        _summary(run)
+
+
+def _announce(run, estimate) -> None:  # type: ignore[no-untyped-def]
+    """Say what was assumed, what is being done, and what it will cost, before it starts."""
+    request, split = run.config["request"], run.config["split"]
+    say = lambda text: print(text, file=sys.stderr)  # noqa: E731
+    for note in run.config["assumed"]:
+        say(f"note: {note}")
+    sizes = lambda key: ", ".join(f"{w}x{h}" for w, h in run.config[key])  # noqa: E731
+    say(f"{len(split['train'])} input views ({split['name']}), photos {sizes('photo_sizes')}, work size {sizes('work_sizes')}")
+    say(f"method {request['method']} {request['variant']}, field {request['field']}; scene found by {run.config['normalised_by']}")
+    if estimate is not None:
+        say(f"estimate: {duration(estimate.seconds)} and {estimate.bytes / 2**20:.0f} MiB beside the program itself")
+    else:
+        say(f"resuming after step {run.checkpoints()[-1]}")
+
+
+def _summary(run) -> None:  # type: ignore[no-untyped-def]
+    from halfseen.common.jsonfile import read_json
+
+    metrics = read_json(run.path / "metrics.json")
+    print(f"run: {run.path}")
+    print(f"PSNR on its own {metrics['views']} inputs: {metrics['psnr_inputs']:.2f} dB at work size; {metrics['seconds']:.0f} s")
+    print(f"next: halfseen render {run.path} --orbit 60 --out {run.path.name}-orbit --video")
+
+
+def _ids(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UserError("--view-ids cannot be read", got=quote(text), accepted="numbers with commas, such as 1,10,19", do="Correct it.") from error

@@ -1,0 +1,116 @@
+"""Frozen dataclasses as configuration: to JSON and back, with a schema version and `--set a.b=c` overrides.
+
+Allowed field types: bool, int, float, str, `X | None`, tuples of these, Literal, and nested frozen dataclasses.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from typing import Any, TypeVar
+
+from halfseen.common.errors import UserError, quote
+
+SCHEMA_VERSION = 1
+
+T = TypeVar("T")
+
+
+def to_plain(value: Any) -> Any:
+    """Plain data (dict, list, str, number, bool, None) of a config record."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple | list):
+        return [to_plain(v) for v in value]
+    return value
+
+
+def from_plain(cls: type[T], data: Any, where: str = "config") -> T:
+    """Build a config record from plain data. Unknown keys and wrong types are errors that name what is accepted."""
+    if not isinstance(data, dict):
+        raise _bad(where, data, "an object {...}")
+    hints = typing.get_type_hints(cls)
+    names = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    for key in data:
+        if key not in names:
+            raise _bad(f"{where}.{key}", "an unknown key", ", ".join(names))
+    return cls(**{k: _coerce(hints[k], v, f"{where}.{k}") for k, v in data.items()})
+
+
+def apply_overrides(config: T, assignments: tuple[str, ...]) -> T:
+    """Apply `a.b=c` assignments, each parsed as JSON when it is JSON and as a string otherwise."""
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not path:
+            raise UserError("--set needs a name and a value", got=quote(assignment), accepted="a.b=c", do="Write --set name=value.")
+        config = _replace(config, path.split("."), _parse(text), path)
+    return config
+
+
+def _replace(config: Any, keys: list[str], value: Any, where: str) -> Any:
+    names = [f.name for f in dataclasses.fields(config)]
+    if keys[0] not in names:
+        raise _bad(f"--set {where}", f"no setting called {quote(keys[0])}", ", ".join(names))
+    if len(keys) > 1:
+        inner = getattr(config, keys[0])
+        if not dataclasses.is_dataclass(inner):
+            raise _bad(f"--set {where}", f"{quote(keys[0])} has no settings below it", keys[0])
+        return dataclasses.replace(config, **{keys[0]: _replace(inner, keys[1:], value, where)})
+    hint = typing.get_type_hints(type(config))[keys[0]]
+    return dataclasses.replace(config, **{keys[0]: _coerce(hint, value, f"--set {where}")})
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _coerce(hint: Any, value: Any, where: str) -> Any:
+    """Check `value` against a type hint; only int -> float and list -> tuple are converted."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return _coerce_union(args, value, where)
+    if origin is typing.Literal:
+        if value not in args:
+            raise _bad(where, value, ", ".join(map(str, args)))
+        return value
+    if origin is tuple:
+        return _coerce_tuple(args, value, where)
+    if dataclasses.is_dataclass(hint):
+        return value if isinstance(value, hint) else from_plain(hint, value, where)  # type: ignore[arg-type]
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint in (bool, int, float, str) and type(value) is hint:
+        return value
+    raise _bad(where, value, getattr(hint, "__name__", str(hint)))
+
+
+def _coerce_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in args:
+        return None
+    members = [a for a in args if a is not type(None)]
+    for member in members:
+        try:
+            return _coerce(member, value, where)
+        except UserError:
+            if member is members[-1]:
+                raise
+    raise _bad(where, value, str(args))
+
+
+def _coerce_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise _bad(where, value, "a list")
+    if len(args) == 2 and args[1] is Ellipsis:
+        return tuple(_coerce(args[0], v, where) for v in value)
+    if len(args) != len(value):
+        raise _bad(where, value, f"a list of {len(args)}")
+    return tuple(_coerce(a, v, where) for a, v in zip(args, value, strict=True))
+
+
+def _bad(where: str, value: Any, accepted: str) -> UserError:
+    return UserError(f"{where} is not usable", got=quote(value), accepted=accepted, do="Correct the setting.")

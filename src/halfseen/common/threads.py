@@ -1,0 +1,27 @@
+"""Thread policy. Spinning OpenMP threads ruin shared machines, so the command line and workers call this before torch loads.
+
+The library never calls it: it does not edit its host's environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_POLICY = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+
+
+def apply_policy() -> None:
+    """Make OpenMP threads sleep instead of spin. Has no effect once torch is imported, so that case is an error."""
+    if "torch" in sys.modules and any(k not in os.environ for k in _POLICY):
+        raise RuntimeError("the thread policy must be applied before torch is imported")
+    for name, value in _POLICY.items():
+        os.environ.setdefault(name, value)
+
+
+def one_thread() -> None:
+    """For worker processes: one thread each, so that N workers use N cores."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import torch
+
+    torch.set_num_threads(1)

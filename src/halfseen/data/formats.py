@@ -1,0 +1,95 @@
+"""The table of capture formats, and the one way in. A new format is a file beside this one and a row here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from halfseen.common.errors import UserError, from_os_error, quote
+from halfseen.data import colmap, llff, photos, rgbd, transforms, transforms_write, video_frames
+from halfseen.data.capture import Capture
+from halfseen.images import io, video
+
+
+@dataclass(frozen=True)
+class Format:
+    """A layout on disk: is it here, read it, write it (returning what was lost)."""
+
+    name: str
+    find: Callable[[Path], bool]
+    read: Callable[[Path], Capture]
+    write: Callable[[Capture, Path], list[str]]
+    describe: str
+
+
+# In order of preference when a folder holds several: richer cameras first.
+FORMATS = (
+    Format(transforms.NAME, transforms.find, transforms.read, transforms_write.write, "transforms.json (nerfstudio, instant-ngp, Blender)"),
+    Format(colmap.NAME, colmap.find, colmap.read, colmap.write, "COLMAP sparse/0, binary"),
+    Format(colmap.NAME_TEXT, colmap.find_text, colmap.read_text, colmap.write_text, "COLMAP sparse/0, text"),
+    Format(llff.NAME, llff.find, llff.read, llff.write, "LLFF poses_bounds.npy"),
+    Format(rgbd.NAME, rgbd.find, rgbd.read, rgbd.write, "RGB-D frames with pose files (7-Scenes)"),
+    Format(photos.NAME, photos.find, photos.read, photos.write, "photos without cameras"),
+    Format(video_frames.NAME, video_frames.find, video_frames.read, video_frames.write, "a video without cameras"),
+)
+
+
+def names() -> tuple[str, ...]:
+    """Names of all formats."""
+    return tuple(f.name for f in FORMATS)
+
+
+def by_name(name: str) -> Format:
+    """A format by its name."""
+    for entry in FORMATS:
+        if entry.name == name:
+            return entry
+    raise UserError("the format is not known", got=quote(name), accepted=", ".join(names()), do="Choose one of these.")
+
+
+def read(paths: Sequence[Path], layout: str | None = None) -> Capture:
+    """Read a capture: one folder in any layout, one video, one camera file, or one or more photos."""
+    try:
+        return _read([Path(p) for p in paths], layout)
+    except OSError as error:
+        raise from_os_error(error) from error
+
+
+def _read(paths: list[Path], layout: str | None) -> Capture:
+    if not paths:
+        raise UserError("no capture given", got="nothing", accepted="a folder, photos, or a video", do="Name one.")
+    first = paths[0]
+    if len(paths) == 1 and not first.exists():
+        raise UserError("the capture does not exist", got=quote(str(first)), accepted="a folder, photos, or a video", do="Check the path.")
+    if len(paths) == 1 and first.is_dir():
+        return _read_folder(first, layout)
+    if len(paths) == 1 and first.suffix.lower() in video.VIDEO_SUFFIXES:
+        return video_frames.read_file(first)
+    if len(paths) == 1 and first.name == transforms.FILE:
+        return _read_folder(first.parent, transforms.NAME)
+    for path in paths:
+        if path.suffix.lower() not in io.PHOTO_SUFFIXES:
+            raise UserError("this is no photo", got=quote(str(path)), accepted=", ".join(io.PHOTO_SUFFIXES), do="Name photos only, or one folder.")
+    return photos.read_list(paths, first.parent)
+
+
+def _read_folder(folder: Path, layout: str | None) -> Capture:
+    present = [f for f in FORMATS if f.find(folder)]
+    if layout is not None:
+        chosen = by_name(layout)
+        if chosen not in present:
+            found = ", ".join(f.name for f in present) or "none"
+            raise UserError(f"{quote(str(folder))} does not hold the format {layout}", got=f"formats found: {found}", accepted=layout, do="Choose a format that is there.")
+    elif not present:
+        raise UserError(
+            f"{quote(str(folder))} holds no capture",
+            got="an empty folder" if not any(folder.iterdir()) else "files of no known layout",
+            accepted="; ".join(f.describe for f in FORMATS),
+            do="Point at the folder that holds the photos.",
+        )
+    else:
+        chosen = present[0]
+    capture = chosen.read(folder)
+    others = [f.name for f in present if f not in (chosen,) and f.name != photos.NAME]
+    return capture.noted(f"the folder also holds {', '.join(others)}; {chosen.name} was read (--format chooses)") if others and layout is None else capture

@@ -1,0 +1,169 @@
+"""A capture on one page: every photo with its id, the cameras from above, the front and the side, numbers and warnings."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from halfseen.cameras.rotations import rotation_between
+from halfseen.common.errors import UserError, quote
+from halfseen.common.files import write_bytes, write_text
+from halfseen.data.capture import Capture
+from halfseen.data.check import Report
+from halfseen.data.load import load_view
+from halfseen.export import sheet_text
+from halfseen.images.io import to_bytes
+
+_THUMB, _COLUMNS, _PLAN, _GAP, _LINE = 200, 6, 400, 10, 19
+# More photos than this are thinned out evenly: a sheet is to be looked at.
+_MAX_THUMBS = 48
+_MAX_POINTS = 3000
+_INK, _PAPER, _SOFT, _ACCENT, _MASK = (30, 30, 34), (250, 249, 246), (170, 168, 162), (196, 84, 34), (60, 130, 200)
+# Share of a plan that the cameras fill, and the drawn length of a frustum relative to the distance of the scene.
+_FILL, _FRUSTUM = 0.86, 0.22
+_PLANS = (("from above", 0, 1), ("from the front", 0, 2), ("from the side", 1, 2))
+
+
+def write(capture: Capture, report: Report, path: Path) -> None:
+    """Write the sheet as .png or .html."""
+    if path.suffix == ".png":
+        write_bytes(path, _png(_picture(capture, report)))
+    elif path.suffix in (".html", ".htm"):
+        write_text(path, _page(capture, report))
+    else:
+        raise UserError("the sheet's file type is not known", got=quote(path.name), accepted=".png or .html", do="Change the name.")
+
+
+def _picture(capture: Capture, report: Report) -> Image.Image:
+    """The whole sheet as one picture."""
+    ids = _chosen(len(capture))
+    rows = -(-len(ids) // _COLUMNS)
+    lines = sheet_text.lines(report)
+    width = _COLUMNS * (_THUMB + _GAP) + _GAP
+    top = _GAP + _LINE * (len(lines) + 2)
+    plan_height = (_PLAN + 2 * _GAP + _LINE) if report.geometry else 0
+    sheet = Image.new("RGB", (width, top + plan_height + rows * (_THUMB + _LINE + _GAP) + _GAP), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_GAP, _GAP), sheet_text.title(capture), _INK, _font(18))
+    for i, (text, warning) in enumerate(lines):
+        draw.text((_GAP, _GAP + _LINE * (i + 1.6)), text, _ACCENT if warning else _INK, _font(13))
+    if report.geometry:
+        for i, plan in enumerate(_plans(capture, report)):
+            sheet.paste(plan, (_GAP + i * (_PLAN + _GAP), top))
+    for slot, i in enumerate(ids):
+        x, y = _GAP + slot % _COLUMNS * (_THUMB + _GAP), top + plan_height + slot // _COLUMNS * (_THUMB + _LINE + _GAP)
+        sheet.paste(_thumb(capture, i), (x, y))
+        draw.text((x, y + _THUMB + 1), f"{i}  {_short(capture.views[i].name)}", _INK, _font(12))
+    return sheet
+
+
+def _page(capture: Capture, report: Report) -> str:
+    """The sheet as one self-contained HTML page."""
+    figures = "".join(
+        f'<figure><img src="{_data_uri(_thumb(capture, i))}" alt=""><figcaption>{i} &nbsp; {html.escape(capture.views[i].name)}</figcaption></figure>'
+        for i in _chosen(len(capture))
+    )
+    plans = "".join(f'<img src="{_data_uri(p)}" alt="">' for p in (_plans(capture, report) if report.geometry else []))
+    items = "".join(f'<li class="{"warn" if w else ""}">{html.escape(t)}</li>' for t, w in sheet_text.lines(report))
+    return sheet_text.PAGE.format(title=html.escape(sheet_text.title(capture)), items=items, plans=plans, figures=figures)
+
+
+def _chosen(count: int) -> list[int]:
+    if count <= _MAX_THUMBS:
+        return list(range(count))
+    return [round(i * (count - 1) / (_MAX_THUMBS - 1)) for i in range(_MAX_THUMBS)]
+
+
+def _thumb(capture: Capture, index: int) -> Image.Image:
+    """The undistorted photo on a square; what its mask leaves out is tinted."""
+    view = load_view(capture.views[index], _THUMB)
+    pixels = view.image.read()
+    alpha = pixels[..., 3] if pixels.shape[-1] == 4 else (view.mask.read_grey() if view.mask is not None else None)
+    rgb = pixels[..., :3]
+    if alpha is not None:
+        tint = rgb.new_tensor(_MASK) / 255
+        rgb = rgb * (0.35 + 0.65 * alpha[..., None]) + tint * 0.65 * (1 - alpha[..., None])
+    square = Image.new("RGB", (_THUMB, _THUMB), _PAPER)
+    picture = Image.fromarray(to_bytes(rgb))
+    square.paste(picture, ((_THUMB - picture.width) // 2, (_THUMB - picture.height) // 2))
+    return square
+
+
+def _plans(capture: Capture, report: Report) -> list[Image.Image]:
+    """Three parallel projections with the up direction upwards: frustums, sparse points, the box."""
+    geometry = report.geometry
+    assert geometry is not None
+    cameras = capture.cameras()
+    focus = torch.tensor(geometry.focus, dtype=torch.float64)
+    turn = rotation_between(torch.tensor(geometry.up, dtype=torch.float64), torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
+    local = lambda points: (points - focus) @ turn.T  # noqa: E731
+    corners = local(_frustums(capture, _FRUSTUM * geometry.distance))  # [V, 5, 3]
+    half = (geometry.box_max[0] - geometry.box_min[0]) / 2
+    reach = max(float(corners.abs().max()), half) / (_FILL * _PLAN / 2)
+    points = torch.zeros(0, 3, dtype=torch.float64)
+    if capture.points is not None:
+        step = max(1, len(capture.points.xyz) // _MAX_POINTS)
+        points = local(torch.from_numpy(capture.points.xyz[::step]))
+    return [_plan(name, corners[..., (a, b)] / reach, points[:, (a, b)] / reach, half / reach, len(cameras)) for name, a, b in _PLANS]
+
+
+def _frustums(capture: Capture, length: float) -> Tensor:
+    """Camera centre and the four picture corners at distance `length` [V, 5, 3], in the user's frame."""
+    cameras = capture.cameras()
+    fx, fy, cx, cy = (v[:, None] for v in cameras.intrinsics.unbind(-1))
+    w, h = (v[:, None].to(fx) for v in cameras.sizes.unbind(-1))
+    zero = torch.zeros_like(w)
+    x = (torch.cat([zero, w, w, zero], 1) - cx) / fx
+    y = (torch.cat([zero, zero, h, h], 1) - cy) / fy
+    local = torch.stack([x, y, torch.ones_like(x)], -1) * length
+    world = local @ cameras.c2w[:, :3, :3].transpose(1, 2) + cameras.centres[:, None]
+    return torch.cat([cameras.centres[:, None], world], 1)
+
+
+def _plan(name: str, corners: Tensor, points: Tensor, half: float, count: int) -> Image.Image:
+    plan = Image.new("RGB", (_PLAN, _PLAN + _LINE), _PAPER)
+    draw = ImageDraw.Draw(plan)
+    middle = _PLAN / 2
+    at = lambda p: (middle + float(p[0]), middle - float(p[1]))  # noqa: E731
+    draw.rectangle((0, 0, _PLAN - 1, _PLAN - 1), outline=_SOFT)
+    draw.rectangle((middle - half, middle - half, middle + half, middle + half), outline=_SOFT)
+    for point in points:
+        x, y = at(point)
+        if 0 < x < _PLAN and 0 < y < _PLAN:
+            draw.point((x, y), fill=_MASK)
+    for i in range(count):
+        centre, *ring = (at(c) for c in corners[i])
+        draw.polygon(ring, outline=_SOFT)
+        for corner in ring:
+            draw.line((centre, corner), fill=_SOFT)
+        draw.line((ring[0], ring[1]), fill=_ACCENT, width=2)  # the top edge of the picture
+    for i in range(count):
+        centre = at(corners[i][0])
+        draw.text((centre[0] + 3, centre[1] - 6), str(i), _INK, _font(11))
+    draw.text((4, _PLAN + 1), f"{name}; the square is the box, a bold edge is the top of a picture", _INK, _font(11))
+    return plan
+
+
+def _short(name: str) -> str:
+    tail = name.rsplit("/", 1)[-1]
+    return tail if len(tail) < 24 else "..." + tail[-20:]
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _data_uri(image: Image.Image) -> str:
+    return "data:image/png;base64," + base64.b64encode(_png(image)).decode()

@@ -1,0 +1,71 @@
+"""Render a field at cameras of the user's frame and write what the command-line contract promises.
+
+DIR/rgb/00000.png   DIR/depth/00000.npy (float32 z-depth in the capture's units, 0 = nothing)
+DIR/alpha/00000.png DIR/seen/00000.png  (0 nothing, 85 invented, 170 one view, 255 two or more)
+"""
+
+from __future__ import annotations
+
+import io as bytes_io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from halfseen.cameras.cameras import Cameras
+from halfseen.common.files import new_folder, write_bytes
+from halfseen.fields import seen
+from halfseen.fields.contract import Field
+from halfseen.images import io, video
+
+# Below this opacity a pixel has no depth.
+_NO_DEPTH = 0.5
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One rendered frame in the user's units."""
+
+    rgb: Tensor  # [H, W, 3]
+    depth: Tensor  # [H, W]
+    alpha: Tensor  # [H, W]
+    seen: Tensor | None  # [H, W] uint8
+
+
+def render(field: Field, captured: Cameras | None, cameras: Cameras, background: tuple[float, float, float]) -> Iterator[Frame]:
+    """Render at user-frame cameras. `captured` are the input cameras in the user's frame; without them no seen picture is made."""
+    to_box = field.to_user.inverse()
+    witness = None if captured is None else seen.witness(field, to_box.cameras(captured))
+    boxed = to_box.cameras(cameras)
+    for i in range(len(boxed)):
+        with torch.no_grad():
+            picture = field.render(boxed[i], background=background)
+        depth = torch.where(picture.alpha < _NO_DEPTH, torch.zeros_like(picture.depth), picture.depth * field.to_user.scale)
+        map_ = None if witness is None else seen.seen_map(witness, picture, boxed[i])
+        yield Frame(picture.rgb.cpu(), depth.cpu(), picture.alpha.cpu(), map_)
+
+
+def write(frames: Iterator[Frame], folder: Path, *, fps: float | None = None) -> Iterator[int]:
+    """Write frames into a new folder that appears when all are there; yields the index of each. With `fps`, also video.mp4."""
+    with new_folder(folder) as partial:
+        pictures = []
+        for i, frame in enumerate(frames):
+            io.write_png(partial / "rgb" / f"{i:05d}.png", frame.rgb)
+            io.write_png(partial / "alpha" / f"{i:05d}.png", frame.alpha)
+            _write_npy(partial / "depth" / f"{i:05d}.npy", frame.depth)
+            if frame.seen is not None:
+                io.write_png(partial / "seen" / f"{i:05d}.png", frame.seen.float() / 255)
+            if fps is not None:
+                pictures.append(frame.rgb)
+            yield i
+        if fps is not None:
+            video.write_mp4(partial / "video.mp4", pictures, fps)
+
+
+def _write_npy(path: Path, depth: Tensor) -> None:
+    buffer = bytes_io.BytesIO()
+    np.save(buffer, depth.numpy().astype(np.float32))
+    write_bytes(path, buffer.getvalue())

@@ -1,0 +1,70 @@
+"""The contract of a radiance field, and the record that rendering returns.
+
+A field lives in the box frame. `to_user` takes box coordinates to the user's frame; its scale also takes depths there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from halfseen.cameras.cameras import Cameras
+from halfseen.cameras.similarity import Similarity
+
+Background = tuple[float, float, float] | Tensor  # one colour, or one for each ray [P, 3]
+Window = tuple[int, int, int, int]  # left, top, width, height in pixels
+
+
+@dataclass(frozen=True)
+class RaySamples:
+    """Where a volumetric field was sampled: N samples on each of P rays."""
+
+    weights: Tensor  # [P, N] contribution of each sample to the pixel
+    t: Tensor  # [P, N] Euclidean distance along the ray
+    xyz: Tensor  # [P, N, 3] in the box
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """Pixels of an image [H, W, ...], of a window, or of loose rays [P, ...]."""
+
+    rgb: Tensor  # [..., 3] over the background, in [0, 1]
+    depth: Tensor  # [...] z-depth in box units, 0 where nothing is
+    alpha: Tensor  # [...] opacity in [0, 1]
+    samples: RaySamples | None = None
+
+
+class Field(Protocol):
+    """Anything that can be rendered and fitted."""
+
+    to_user: Similarity
+
+    def render(
+        self,
+        cameras: Cameras,
+        *,
+        window: Window | None = None,
+        pixels: tuple[Tensor, Tensor] | None = None,
+        background: Background,
+        generator: torch.Generator | None = None,
+    ) -> Rendering:
+        """Render one camera whole or in a window, or loose pixels (view indices [P], positions [P, 2]) of many.
+
+        With a generator, sample positions are jittered (fitting); without one they are fixed (showing).
+        """
+        ...
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Optimiser groups: parameters and their learning rates."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors that make up the field, by name."""
+        ...
+
+    def after_step(self, step: int, stats: dict[str, Tensor]) -> bool:
+        """Adapt the representation after an optimiser step. True when parameters were replaced, so optimisers start anew."""
+        ...

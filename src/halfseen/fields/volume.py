@@ -1,0 +1,64 @@
+"""Volume rendering over functions: distances along rays, transmittance, compositing. No field is imported here.
+
+Letters: P rays, N samples. `density` is volume density per box unit; `delta` is the length of a sample's interval.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Shares of samples before, inside and behind the neighbourhood of the box's centre.
+_SHARES = (0.15, 0.6, 0.25)
+# Half length of that neighbourhood in box units: the box's half width and half as much again.
+_REACH = 1.5
+# A bounded field fills the unit cube only: the half diagonal bounds where a ray can meet it.
+_CUBE_REACH = 3**0.5
+# The neighbourhood never starts before this multiple of the near distance.
+_FRONT_GAP = 1.5
+# Distances at which sampling starts (as a share of the camera's distance from the centre) and ends (box units).
+_NEAR_SHARE, _FAR = 0.05, 60.0
+
+
+def intervals(distance: Tensor, count: int, generator: torch.Generator | None, *, bounded: bool) -> Tensor:
+    """Borders of `count` intervals [P, count + 1] along rays whose origins are `distance` [P] from the box's centre.
+
+    Bounded: linear through the cube. Else linear up to and through the centre's neighbourhood, and linear in disparity
+    behind it. With a generator, inner borders are jittered by up to half an interval, so that fitting sees every distance.
+    """
+    u = _jittered(distance, count, generator)
+    near = _NEAR_SHARE * distance
+    if bounded:
+        first = torch.maximum(distance - _CUBE_REACH, near)[:, None]
+        return first + (distance[:, None] + _CUBE_REACH - first) * u
+    front = torch.maximum(distance - _REACH, near * _FRONT_GAP)
+    back = distance + _REACH
+    edges = (0.0, _SHARES[0], _SHARES[0] + _SHARES[1], 1.0)
+    first = near[:, None] + (front - near)[:, None] * (u / edges[1])
+    middle = front[:, None] + (back - front)[:, None] * (u - edges[1]) / _SHARES[1]
+    inverse = 1 / back[:, None] + (1 / _FAR - 1 / back)[:, None] * (u - edges[2]) / _SHARES[2]
+    return torch.where(u < edges[1], first, torch.where(u < edges[2], middle, 1 / inverse.clamp_min(1 / (2 * _FAR))))
+
+
+def _jittered(distance: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
+    """Borders in [0, 1], [P, count + 1]; the first and the last stay where they are."""
+    u = torch.linspace(0, 1, count + 1, device=distance.device).expand(len(distance), -1)
+    if generator is not None:
+        jitter = torch.rand(len(distance), count + 1, generator=generator).to(distance.device) - 0.5
+        jitter[:, 0] = jitter[:, -1] = 0
+        u = u + jitter / count
+    return u
+
+
+def weights(density: Tensor, delta: Tensor) -> Tensor:
+    """Compositing weights [P, N]: w_i = T_i (1 - exp(-density_i delta_i)), T_i = exp(-sum_{j<i} density_j delta_j)."""
+    optical = density * delta
+    through = torch.exp(-torch.cumsum(optical, -1))
+    before = torch.cat([torch.ones_like(through[:, :1]), through[:, :-1]], -1)
+    return before - through
+
+
+def contract(xyz: Tensor) -> Tensor:
+    """All of space into [-2, 2]^3: the box stays as it is, the rest is folded in by the largest coordinate (mip-NeRF 360)."""
+    size = xyz.abs().amax(-1, keepdim=True).clamp_min(1)
+    return xyz * (2 - 1 / size) / size

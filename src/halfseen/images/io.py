@@ -1,0 +1,160 @@
+"""Picture files in and out. Headers are read without decoding; pixels are bounded; EXIF orientation is always applied."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from halfseen.common.errors import UserError, from_os_error, quote
+from halfseen.common.files import write_bytes
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif")
+_HEIF_SUFFIXES = (".heic", ".heif")
+
+# Largest picture that is decoded: 200 megapixels is beyond any phone; a bomb promises far more.
+MAX_PIXELS = 200_000_000
+# EXIF orientations 5 to 8 swap width and height.
+_TRANSPOSED = (5, 6, 7, 8)
+# PNG may carry EXIF after its pixels: looking for it would decode every file, and no camera writes it. BMP has none.
+_NO_EXIF = ("PNG", "BMP")
+# A full-frame sensor is 36 mm wide; EXIF's equivalent focal length refers to its 43.27 mm diagonal.
+_FULL_FRAME_DIAGONAL = 43.267
+
+
+def probe(path: Path) -> tuple[int, int]:
+    """(width, height) after EXIF orientation, from the header alone."""
+    with _open(path) as image:
+        width, height = image.size
+        return (height, width) if _orientation(image) in _TRANSPOSED else (width, height)
+
+
+def read(path: Path) -> Tensor:
+    """Decode to float32 [H, W, C] in [0, 1] with C = 3, or 4 when the file has transparency. 8 and 16 bit, grey or colour."""
+    with _open(path) as image:
+        try:
+            upright = image if image.format in _NO_EXIF else ImageOps.exif_transpose(image)
+            array = _to_array(upright)
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
+            raise _broken(path, str(error)) from error
+    return torch.from_numpy(array)
+
+
+def read_grey(path: Path) -> Tensor:
+    """Decode a mask to float32 [H, W] in [0, 1]; a picture with transparency gives its alpha."""
+    pixels = read(path)
+    return pixels[..., 3] if pixels.shape[-1] == 4 else pixels.mean(-1)
+
+
+def read_raw16(path: Path) -> np.ndarray:
+    """Decode a one-channel integer picture (depth) without scaling: [H, W] as int64."""
+    with _open(path) as image:
+        try:
+            array = np.array(image)
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
+            raise _broken(path, str(error)) from error
+    if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
+        raise _broken(path, f"{array.dtype} pixels of shape {array.shape}", accepted="one channel of 8, 16 or 32 bit integers")
+    return array.astype(np.int64)
+
+
+def write_png(path: Path, pixels: Tensor) -> None:
+    """Write [H, W], [H, W, 3] or [H, W, 4] floats in [0, 1] as 8-bit PNG, atomically."""
+    buffer = io.BytesIO()
+    Image.fromarray(to_bytes(pixels)).save(buffer, format="PNG")
+    write_bytes(path, buffer.getvalue())
+
+
+def write_depth16(path: Path, units: np.ndarray) -> None:
+    """Write integers [H, W] as 16-bit PNG, atomically."""
+    buffer = io.BytesIO()
+    Image.fromarray(units.astype(np.uint16)).save(buffer, format="PNG")
+    write_bytes(path, buffer.getvalue())
+
+
+def to_bytes(pixels: Tensor) -> np.ndarray:
+    """Floats in [0, 1] to uint8, rounded to nearest."""
+    return (pixels.detach().cpu().clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
+
+
+def focal_from_exif(path: Path) -> float | None:
+    """Focal length in pixels from EXIF's 35 mm equivalent, or None. It is a guess: cropping and zoom are not recorded."""
+    with _open(path) as image:
+        if image.format in _NO_EXIF:
+            return None
+        try:
+            millimetres = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
+            width, height = image.size
+            focal = float(millimetres) if millimetres else 0.0
+        except (ValueError, TypeError, OSError, SyntaxError, ZeroDivisionError):
+            return None
+    return focal * float(np.hypot(width, height)) / _FULL_FRAME_DIAGONAL if focal > 0 else None
+
+
+def _open(path: Path) -> Image.Image:
+    if path.suffix.lower() in _HEIF_SUFFIXES:
+        _enable_heif(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+    except UnidentifiedImageError as error:
+        raise _broken(path, "a file that is no picture") from error
+    except Image.DecompressionBombError as error:
+        raise _bomb(path, "a decompression bomb") from error
+    except OSError as error:
+        raise (from_os_error(error, path) if error.errno else _broken(path, str(error))) from error
+    except (ValueError, SyntaxError, EOFError, OverflowError, MemoryError, TypeError) as error:
+        raise _broken(path, str(error) or type(error).__name__) from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        image.close()
+        raise _bomb(path, f"{width} x {height} pixels")
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format in _NO_EXIF:
+        return 1
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except (ValueError, TypeError, OSError, SyntaxError):
+        return 1
+
+
+def _to_array(image: Image.Image) -> np.ndarray:
+    """Pixels as float32 in [0, 1], [H, W, 3 or 4]."""
+    if image.mode in ("I;16", "I;16L", "I;16B", "I"):
+        grey = np.asarray(image).astype(np.float32) / np.float32(65535)
+        return np.repeat(grey.clip(0, 1)[..., None], 3, -1)
+    has_alpha = "A" in image.getbands() or "transparency" in image.info
+    array = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
+    return array.astype(np.float32) / np.float32(255)
+
+
+def _enable_heif(path: Path) -> None:
+    try:
+        import pillow_heif  # type: ignore[import-untyped,unused-ignore]
+    except ImportError as error:
+        raise UserError(
+            f"{quote(path.name)} needs the HEIC library",
+            got="a HEIC photo without it",
+            accepted="JPEG, PNG, WebP, TIFF, BMP",
+            do="Run 'pip install pillow-heif', or convert the photo to JPEG.",
+        ) from error
+    pillow_heif.register_heif_opener()
+
+
+def _broken(path: Path, got: str, accepted: str = "a whole JPEG, PNG, WebP, TIFF, BMP or HEIC picture") -> UserError:
+    return UserError(f"picture {quote(path.name)} cannot be decoded", got=got, accepted=accepted, do="Copy the file again or leave it out.")
+
+
+def _bomb(path: Path, got: str) -> UserError:
+    return UserError(
+        f"picture {quote(path.name)} is too large", got=got, accepted=f"up to {MAX_PIXELS // 10**6} megapixels", do="Scale it down first."
+    )

@@ -1,0 +1,55 @@
+"""Resizing without a half-pixel shift, and sampling at arbitrary pixel positions. Pixel centres lie at +0.5."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def fit(width: int, height: int, max_size: int) -> tuple[int, int]:
+    """The size whose longer side is at most `max_size`, aspect kept, never enlarged, never below one pixel."""
+    longer = max(width, height)
+    if longer <= max_size:
+        return width, height
+    return max(1, round(width * max_size / longer)), max(1, round(height * max_size / longer))
+
+
+def resize(pixels: Tensor, width: int, height: int) -> Tensor:
+    """Antialiased resize of [H, W, C] (triangle filter as wide as the shrink factor)."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    nchw = pixels.permute(2, 0, 1)[None]
+    out = F.interpolate(nchw, (height, width), mode="bilinear", antialias=True, align_corners=False)
+    return out[0].permute(1, 2, 0).contiguous()
+
+
+def resize_nearest(pixels: Tensor, width: int, height: int) -> Tensor:
+    """Nearest resize of [H, W] for depth, whose values must not mix across edges."""
+    return sample(pixels[..., None], _centres(pixels.shape[1], pixels.shape[0], width, height), mode="nearest")[..., 0]
+
+
+def sample(pixels: Tensor, at: Tensor, mode: str = "bilinear") -> Tensor:
+    """Read [H, W, C] at pixel positions `at` [H', W', 2] (x, y); outside is 0."""
+    height, width = pixels.shape[:2]
+    grid = (2 * at / at.new_tensor([width, height]) - 1)[None].to(pixels)
+    out = F.grid_sample(pixels.permute(2, 0, 1)[None], grid, mode=mode, padding_mode="zeros", align_corners=False)
+    return out[0].permute(1, 2, 0).contiguous()
+
+
+def inside(at: Tensor, width: int, height: int) -> Tensor:
+    """True where all four bilinear neighbours of a position [..., 2] exist."""
+    return ((at >= 0.5) & (at <= at.new_tensor([width, height]) - 0.5)).all(-1)
+
+
+def sharpness(pixels: Tensor) -> float:
+    """Variance of the Laplacian of the grey picture [H, W, C]: larger is sharper. Comparable at equal sizes only."""
+    grey = pixels[..., :3].mean(-1)[None, None]
+    kernel = grey.new_tensor([[0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
+    return float(F.conv2d(grey, kernel).var())
+
+
+def _centres(old_w: int, old_h: int, new_w: int, new_h: int) -> Tensor:
+    x = (torch.arange(new_w, dtype=torch.float64) + 0.5) * (old_w / new_w)
+    y = (torch.arange(new_h, dtype=torch.float64) + 0.5) * (old_h / new_h)
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)

@@ -1,0 +1,43 @@
+"""What a method is: a config, a rule to complete it, and a generator of snapshots. No base class; a record of functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from halfseen.cameras.similarity import Similarity
+from halfseen.data.capture import Capture
+from halfseen.runs.snapshot import Knobs, Snapshot, State
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a reconstruction will cost here."""
+
+    seconds: float
+    bytes: int
+
+
+class Reconstruct(Protocol):
+    """The generator of a method. The capture is loaded and in the box frame; `state` is (step, tensors) when resuming."""
+
+    def __call__(
+        self, capture: Capture, to_user: Similarity, cfg: Any, seed: int, *, device: torch.device, state: tuple[int, State] | None = None
+    ) -> Generator[Snapshot, Knobs | None, None]: ...
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method as the library offers it."""
+
+    name: str
+    variants: tuple[str, ...]  # the first is the default
+    fields: tuple[str, ...]  # kinds of field that it can fit; the first is the default
+    config: type  # frozen dataclass with at least `steps`
+    resolve: Callable[[Any, Capture], Any]
+    field_config: Callable[[Any], Any]
+    estimate: Callable[[Capture, Similarity, Any, torch.device], Estimate]
+    reconstruct: Reconstruct

@@ -1,0 +1,1 @@
+"""No prior: photos alone. The baseline that every prior must beat."""
