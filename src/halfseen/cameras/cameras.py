@@ -14,6 +14,8 @@ from torch import Tensor
 
 from halfseen.common import shapes
 
+Intrinsics = tuple[float, float, float, float]  # fx, fy, cx, cy in pixels
+
 
 @dataclass(frozen=True)
 class Cameras:
@@ -92,11 +94,11 @@ class Cameras:
         return replace(self, intrinsics=self.intrinsics - shift, sizes=sizes)
 
 
-def make(c2w: Tensor, fx: float, fy: float, cx: float, cy: float, width: int, height: int) -> Cameras:
-    """Cameras that share one set of intrinsics. `c2w` is [4, 4] or [V, 4, 4]."""
+def make(c2w: Tensor, intrinsics: Tensor | Intrinsics, size: tuple[int, int]) -> Cameras:
+    """Cameras that share intrinsics (fx, fy, cx, cy) and size (width, height). `c2w` is [4, 4] or [V, 4, 4]."""
     c2w = c2w.reshape(-1, 4, 4)
-    intrinsics = c2w.new_tensor([[fx, fy, cx, cy]]).repeat(len(c2w), 1)
-    return Cameras(c2w, intrinsics, torch.tensor([[width, height]]).repeat(len(c2w), 1))
+    shared = torch.as_tensor(intrinsics, dtype=c2w.dtype).reshape(1, 4)
+    return Cameras(c2w, shared.repeat(len(c2w), 1), torch.tensor([size]).repeat(len(c2w), 1))
 
 
 def concat(batches: Sequence[Cameras]) -> Cameras:

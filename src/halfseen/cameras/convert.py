@@ -1,12 +1,12 @@
 """The only module that flips axes. Everything outside is translated here to OpenCV camera-to-world and back.
 
-    OpenCV      x right, y down, z forward    (inside)
-    OpenGL      x right, y up,   z backward   (nerfstudio, Blender, instant-ngp; all files that leave)
-    COLMAP      OpenCV axes, world-to-camera, quaternion wxyz + translation
-    LLFF        columns (down, right, backward)
-    PyTorch3D   x left, y up, z forward; row vectors X_cam = X_world @ R + T; intrinsics in NDC
-    SRN         OpenCV axes, camera-to-world (old exports: world-to-camera)
-    DTU         3x4 projection matrices P = K [R | t]
+OpenCV      x right, y down, z forward    (inside)
+OpenGL      x right, y up,   z backward   (nerfstudio, Blender, instant-ngp; all files that leave)
+COLMAP      OpenCV axes, world-to-camera, quaternion wxyz + translation
+LLFF        columns (down, right, backward)
+PyTorch3D   x left, y up, z forward; row vectors X_cam = X_world @ R + T; intrinsics in NDC
+SRN         OpenCV axes, camera-to-world (old exports: world-to-camera)
+DTU         3x4 projection matrices P = K [R | t]
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def pytorch3d_from_opencv(cameras: Cameras, ndc: NdcFormat) -> tuple[Tensor, Ten
     return w2c[:, :3, :3].transpose(1, 2) * flip, w2c[:, :3, 3] * flip, focal, principal
 
 
-def opencv_from_pytorch3d(r: Tensor, t: Tensor, focal: Tensor, principal: Tensor, sizes: Tensor, ndc: NdcFormat) -> Cameras:
+def opencv_from_pytorch3d(
+    r: Tensor, t: Tensor, focal: Tensor, principal: Tensor, sizes: Tensor, ndc: NdcFormat
+) -> Cameras:
     """Inverse of `pytorch3d_from_opencv`; `sizes` is [V, 2] width, height in pixels."""
     flip = r.new_tensor([-1, -1, 1])
     rotation = r * flip

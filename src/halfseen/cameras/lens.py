@@ -18,6 +18,10 @@ LensModel = Literal["pinhole", "opencv", "fisheye"]
 
 # Newton steps of `undistort`; it converges quadratically, real lenses need five.
 _NEWTON_STEPS = 20
+# Below this squared radius a fisheye is straight to double precision.
+_AXIS = 1e-24
+# A Jacobian with a smaller determinant stands on a fold of the polynomial, where Newton has no direction.
+_FOLD = 1e-9
 # A lens is never bent beyond this angle from the axis when borders are traced (degrees).
 _MAX_HALF_ANGLE = 85.0
 # Points along each border that decide the crop of an undistorted picture.
@@ -40,6 +44,9 @@ class Lens:
         return [*self.params, *([0.0] * count)][:count]
 
 
+PINHOLE = Lens()
+
+
 def distort(lens: Lens, xy: Tensor) -> Tensor:
     """Distorted normalised coordinates [..., 2]."""
     if lens.model == "pinhole":
@@ -48,7 +55,8 @@ def distort(lens: Lens, xy: Tensor) -> Tensor:
     r2 = x * x + y * y
     if lens.model == "fisheye":
         k1, k2, k3, k4 = lens.padded(4)
-        r = r2.sqrt().clamp_min(torch.finfo(xy.dtype).tiny)
+        # Clamped before the root: its gradient at the axis would be infinite.
+        r = r2.clamp_min(_AXIS).sqrt()
         theta = torch.atan(r)
         t2 = theta * theta
         bent = theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))
@@ -74,8 +82,11 @@ def undistort(lens: Lens, distorted: Tensor) -> Tensor:
             p = x.detach().requires_grad_()
             bent = distort(lens, p)
             jac = torch.stack([torch.autograd.grad(bent[..., i].sum(), p, retain_graph=i == 0)[0] for i in (0, 1)], -2)
-        step = torch.linalg.lstsq(jac, (distorted - bent.detach())[..., None]).solution[..., 0]
-        x = (x + step).clamp(-limit, limit)
+        (a, b), (c, d) = jac[..., 0, :].unbind(-1), jac[..., 1, :].unbind(-1)
+        u, v = (distorted - bent.detach()).unbind(-1)
+        det = a * d - b * c
+        det = torch.where(det.abs() < _FOLD, torch.full_like(det, torch.inf), det)
+        x = (x + torch.stack([(d * u - b * v) / det, (a * v - c * u) / det], -1)).clamp(-limit, limit)
     return x
 
 

@@ -32,7 +32,9 @@ def look_at(eye: Tensor, target: Tensor, up: Tensor) -> Tensor:
     return c2w
 
 
-def orbit(focus: Tensor, up: Tensor, radius: float, elevation: float, count: int, start: Tensor | None = None) -> Tensor:
+def orbit(
+    focus: Tensor, up: Tensor, radius: float, elevation: float, count: int, start: Tensor | None = None
+) -> Tensor:
     """`count` poses [count, 4, 4] on a full circle around `focus`, `elevation` degrees above it, looking at it.
 
     The first pose lies on the side of `start` (a direction); first and last pose differ, so the video loops.
@@ -51,7 +53,9 @@ def orbit(focus: Tensor, up: Tensor, radius: float, elevation: float, count: int
     return look_at(focus + radius * ring, focus, up)
 
 
-def spiral(pose: Tensor, focus_distance: float, radii: tuple[float, float, float], count: int, turns: int = 2) -> Tensor:
+def spiral(
+    pose: Tensor, focus_distance: float, radii: tuple[float, float, float], count: int, turns: int = 2
+) -> Tensor:
     """Forward-facing spiral [count, 4, 4] around `pose` [4, 4], always looking at the point `focus_distance` ahead of it.
 
     `radii` are the swings along the pose's right, down and forward axes.

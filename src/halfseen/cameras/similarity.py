@@ -57,5 +57,5 @@ class Similarity:
 
     @staticmethod
     def from_plain(data: dict[str, Any]) -> Similarity:
-        as_tensor = lambda key: torch.tensor(data[key], dtype=torch.float64)  # noqa: E731
-        return Similarity(float(data["scale"]), as_tensor("rotation"), as_tensor("translation"))
+        rotation = torch.tensor(data["rotation"], dtype=torch.float64)
+        return Similarity(float(data["scale"]), rotation, torch.tensor(data["translation"], dtype=torch.float64))

@@ -59,7 +59,12 @@ class DataInfo:
         capture = api.load(*self.capture, layout=self.format)
         rows = []
         for i, view in enumerate(capture.views):
-            row: dict[str, object] = {"id": i, "name": view.name, "width": view.image.width, "height": view.image.height}
+            row: dict[str, object] = {
+                "id": i,
+                "name": view.name,
+                "width": view.image.width,
+                "height": view.image.height,
+            }
             if view.camera is not None:
                 row["centre"] = [round(v, 6) for v in view.camera.centres[0].tolist()]
                 row["focal"] = [round(v, 2) for v in view.camera.intrinsics[0, :2].tolist()]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from halfseen.cli.progress import Progress
 from halfseen.common.files import new_folder
 
+if TYPE_CHECKING:
+    from halfseen.data.capture import Capture
+    from halfseen.runs.run import Run
+
 # The sample: views around the table, of which every other is an input.
-_VIEWS, _SIZE, _SEED = 12, (256, 192), 0
+_VIEWS, _ARC, _SIZE, _SEED = 9, 110.0, (256, 192), 0
 _INPUTS = tuple(range(0, _VIEWS, 2))
-_ORBIT = 36
+_ORBIT = 30
 _SHOWN = 3
 
 
@@ -39,24 +44,32 @@ class Demo:
             print(f"  {line}")
         progress = Progress("fitting")
         run = api.reconstruct(
-            capture, out=self.out / "run", views=len(_INPUTS), steps=self.steps, on_snapshot=lambda s: progress.update(s.step, s.total)
+            capture,
+            out=self.out / "run",
+            views=len(_INPUTS),
+            steps=self.steps,
+            on_snapshot=lambda s: progress.update(s.step, s.total),
         )
         score = _compare(run, capture, self.out / "held-out.png")
         print("rendering an orbit", flush=True)
         api.render(run, api.orbit(run, _ORBIT)).save(self.out / "orbit.mp4")
-        print(f"{len(_INPUTS)} photos -> a scene; PSNR {score:.1f} dB on {_VIEWS - len(_INPUTS)} views that it never saw")
-        print(f"look at {self.out}/held-out.png (photo above, render below), {self.out}/orbit.mp4, {self.out}/contact-sheet.png")
+        print(
+            f"{len(_INPUTS)} photos -> a scene; PSNR {score:.1f} dB on {_VIEWS - len(_INPUTS)} views that it never saw"
+        )
+        print(
+            f"look at {self.out}/held-out.png (photo above, render below), {self.out}/orbit.mp4, {self.out}/contact-sheet.png"
+        )
 
 
 def _make_sample(folder: Path) -> None:
     from halfseen import api
     from halfseen.worlds import still_life
 
-    sample = still_life.capture(_SEED, still_life.ring(_VIEWS, _SIZE), _INPUTS)
+    sample = still_life.capture(_SEED, still_life.ring(_VIEWS, _SIZE, _ARC), _INPUTS)
     api.convert(sample, "transforms", folder)
 
 
-def _compare(run, capture, path: Path) -> float:  # type: ignore[no-untyped-def]
+def _compare(run: Run, capture: Capture, path: Path) -> float:
     """Render the held-out views beside their photos; returns the mean PSNR."""
     import torch
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from importlib import metadata
@@ -34,14 +33,14 @@ class Doctor:
             print(_ROW.format(name, metadata.version(name)))
         print(_ROW.format("cores, torch threads", f"{os.cpu_count()}, {torch.get_num_threads()}"))
         print(_ROW.format("bfloat16 on this CPU", "fast" if _has_bf16() else "slow (float32 is used)"))
-        print(_ROW.format("GPU", torch.cuda.get_device_name() if torch.cuda.is_available() else "none; the CPU is used"))
+        print(
+            _ROW.format("GPU", torch.cuda.get_device_name() if torch.cuda.is_available() else "none; the CPU is used")
+        )
         print(_ROW.format("thread policy", ", ".join(f"{n}={os.environ.get(n, 'not set')}" for n in _POLICY)))
         print(_ROW.format("free disk here", f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB"))
         print(_ROW.format("matrix product", f"{_speed():.0f} GFLOP/s"))
         for module, what in _OPTIONAL:
             print(_ROW.format(module, "installed" if find_spec(module) else f"missing; {what}"))
-        if sys.version_info < (3, 11):
-            print("  Python 3.11 or newer is needed.")
 
 
 def _has_bf16() -> bool:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
+
+if TYPE_CHECKING:
+    from halfseen.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,11 @@ def _describe(path: Path) -> list[str]:
         return _run_lines(api.open_run(path))
     if path.suffix.lower() == ".ply":
         points = ply.read_points(path)
-        return [f"point cloud: {len(points.xyz)} points, from {points.xyz.min(0).round(3).tolist()} to {points.xyz.max(0).round(3).tolist()}" if len(points.xyz) else "point cloud: empty"]
+        return [
+            f"point cloud: {len(points.xyz)} points, from {points.xyz.min(0).round(3).tolist()} to {points.xyz.max(0).round(3).tolist()}"
+            if len(points.xyz)
+            else "point cloud: empty"
+        ]
     if path.suffix.lower() == ".json":
         cameras = api.read_cameras(path)
         return [f"camera file: {len(cameras)} cameras of {cameras.size(0)[0]}x{cameras.size(0)[1]} pixels"]
@@ -45,7 +53,7 @@ def _describe(path: Path) -> list[str]:
     return [sheet_text.title(capture), *(f"  {line}" for line, _ in sheet_text.lines(api.check(capture)))]
 
 
-def _run_lines(run) -> list[str]:  # type: ignore[no-untyped-def]
+def _run_lines(run: Run) -> list[str]:
     from halfseen.common.jsonfile import read_json
     from halfseen.runs.run import METRICS
 

@@ -24,7 +24,9 @@ from halfseen.common.threads import apply_policy
 
 _sub = tyro.conf.subcommand
 
-DataCommand = Annotated[DataCheck, _sub("check")] | Annotated[DataInfo, _sub("info")] | Annotated[DataConvert, _sub("convert")]
+DataCommand = (
+    Annotated[DataCheck, _sub("check")] | Annotated[DataInfo, _sub("info")] | Annotated[DataConvert, _sub("convert")]
+)
 
 
 Command = (
@@ -35,8 +37,15 @@ Command = (
     | Annotated[Doctor, _sub("doctor")]
     | Annotated[Demo, _sub("demo")]
 )
-_MARKERS = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff)
-_ABOUT = "3D scenes from a few photos; what no photo saw is filled in and marked. --debug shows the traceback of any error."
+_MARKERS = (
+    tyro.conf.OmitSubcommandPrefixes,
+    tyro.conf.OmitArgPrefixes,
+    tyro.conf.FlagCreatePairsOff,
+    tyro.conf.HelptextFromCommentsOff,
+)
+_ABOUT = (
+    "3D scenes from a few photos; what no photo saw is filled in and marked. --debug shows the traceback of any error."
+)
 
 
 def entry() -> None:
@@ -49,7 +58,9 @@ def main(argv: Sequence[str]) -> int:
     """Run one command and return its exit code. Nothing but `--debug` ever shows a traceback."""
     debug = "--debug" in argv
     try:
-        command: Any = tyro.cli(Command, prog="halfseen", description=_ABOUT, args=[a for a in argv if a != "--debug"], config=_MARKERS)  # type: ignore[arg-type,call-overload]
+        command: Any = tyro.cli(
+            Command, prog="halfseen", description=_ABOUT, args=[a for a in argv if a != "--debug"], config=_MARKERS
+        )
     except SystemExit as stop:
         return int(stop.code or EXIT_OK)
     with warnings.catch_warnings():
@@ -70,11 +81,23 @@ def _guarded(command: Any, debug: bool) -> int:
     except OSError as error:
         return _fail(str(from_os_error(error)), EXIT_USER, debug)
     except MemoryError:
-        return _fail("memory ran out: got less than the task needs; accepted: a smaller task. Lower --max-size or --views.", EXIT_USER, debug)
+        return _fail(
+            "memory ran out: got less than the task needs; accepted: a smaller task. Lower --max-size or --views.",
+            EXIT_USER,
+            debug,
+        )
     except KeyboardInterrupt:
-        return _fail("interrupted; 'halfseen reconstruct ... --resume' goes on from the last checkpoint.", EXIT_INTERRUPTED, debug)
+        return _fail(
+            "interrupted; 'halfseen reconstruct ... --resume' goes on from the last checkpoint.",
+            EXIT_INTERRUPTED,
+            debug,
+        )
     except Exception as error:  # noqa: BLE001 - the last door: a bug must not show a traceback either
-        return _fail(f"a bug in halfseen ({type(error).__name__}: {error}). Run again with --debug and report it, please.", EXIT_BUG, debug)
+        return _fail(
+            f"a bug in halfseen ({type(error).__name__}: {error}). Run again with --debug and report it, please.",
+            EXIT_BUG,
+            debug,
+        )
 
 
 def _fail(sentence: str, code: int, debug: bool) -> int:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from halfseen.cli.progress import Progress, duration
 from halfseen.common.errors import UserError, quote
+
+if TYPE_CHECKING:
+    from halfseen.methods.contract import Estimate
+    from halfseen.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -56,34 +60,57 @@ class Reconstruct:
         out = self.out or Path("runs") / f"{name}-{self.method}"
         progress = Progress("fitting")
         run = api.reconstruct(
-            capture, out=out, method=self.method, variant=self.variant, field=self.field, views=self.views, view_ids=_ids(self.view_ids),
-            max_size=self.max_size, steps=self.steps, seed=self.seed, device=self.device, resume=self.resume, settings=self.set,
-            on_start=_announce, on_snapshot=lambda s: progress.update(s.step, s.total, f"error {s.losses.get('rgb', 0):.4f}"),
-        )  # fmt: skip
+            capture,
+            out=out,
+            method=self.method,
+            variant=self.variant,
+            field=self.field,
+            views=self.views,
+            view_ids=_ids(self.view_ids),
+            max_size=self.max_size,
+            steps=self.steps,
+            seed=self.seed,
+            device=self.device,
+            resume=self.resume,
+            settings=self.set,
+            on_start=_announce,
+            on_snapshot=lambda s: progress.update(s.step, s.total, f"error {s.losses.get('rgb', 0):.4f}"),
+        )
         _summary(run)
 
 
-def _announce(run, estimate) -> None:  # type: ignore[no-untyped-def]
+def _announce(run: Run, estimate: Estimate | None) -> None:
     """Say what was assumed, what is being done, and what it will cost, before it starts."""
     request, split = run.config["request"], run.config["split"]
-    say = lambda text: print(text, file=sys.stderr)  # noqa: E731
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    def sizes(key: str) -> str:
+        return ", ".join(f"{w}x{h}" for w, h in run.config[key])
+
     for note in run.config["assumed"]:
         say(f"note: {note}")
-    sizes = lambda key: ", ".join(f"{w}x{h}" for w, h in run.config[key])  # noqa: E731
-    say(f"{len(split['train'])} input views ({split['name']}), photos {sizes('photo_sizes')}, work size {sizes('work_sizes')}")
-    say(f"method {request['method']} {request['variant']}, field {request['field']}; scene found by {run.config['normalised_by']}")
+    say(
+        f"{len(split['train'])} input views ({split['name']}), photos {sizes('photo_sizes')}, work size {sizes('work_sizes')}"
+    )
+    say(
+        f"method {request['method']} {request['variant']}, field {request['field']}; scene found by {run.config['normalised_by']}"
+    )
     if estimate is not None:
         say(f"estimate: {duration(estimate.seconds)} and {estimate.bytes / 2**20:.0f} MiB beside the program itself")
     else:
         say(f"resuming after step {run.checkpoints()[-1]}")
 
 
-def _summary(run) -> None:  # type: ignore[no-untyped-def]
+def _summary(run: Run) -> None:
     from halfseen.common.jsonfile import read_json
 
     metrics = read_json(run.path / "metrics.json")
     print(f"run: {run.path}")
-    print(f"PSNR on its own {metrics['views']} inputs: {metrics['psnr_inputs']:.2f} dB at work size; {metrics['seconds']:.0f} s")
+    print(
+        f"PSNR on its own {metrics['views']} inputs: {metrics['psnr_inputs']:.2f} dB at work size; {metrics['seconds']:.0f} s"
+    )
     print(f"next: halfseen render {run.path} --orbit 60 --out {run.path.name}-orbit --video")
 
 
@@ -93,4 +120,9 @@ def _ids(text: str | None) -> tuple[int, ...] | None:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise UserError("--view-ids cannot be read", got=quote(text), accepted="numbers with commas, such as 1,10,19", do="Correct it.") from error
+        raise UserError(
+            "--view-ids cannot be read",
+            got=quote(text),
+            accepted="numbers with commas, such as 1,10,19",
+            do="Correct it.",
+        ) from error

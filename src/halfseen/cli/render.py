@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from halfseen.cli.progress import Progress
 from halfseen.common.errors import UserError
+
+if TYPE_CHECKING:
+    from halfseen.cameras.cameras import Cameras
+    from halfseen.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -43,19 +48,25 @@ class Render:
             progress.update(i + 1, len(cameras))
         print(f"{len(cameras)} frames in {self.out}")
 
-    def _cameras(self, run):  # type: ignore[no-untyped-def]
+    def _cameras(self, run: Run) -> Cameras:
         from halfseen import api
         from halfseen.cameras import paths
+        from halfseen.cameras.cameras import make
 
-        given = [n for n, v in (("--cameras", self.cameras), ("--orbit", self.orbit), ("--path", self.path)) if v is not None]
+        given = [
+            n for n, v in (("--cameras", self.cameras), ("--orbit", self.orbit), ("--path", self.path)) if v is not None
+        ]
         if len(given) != 1:
-            raise UserError("render needs one choice of cameras", got=" and ".join(given) or "none", accepted="--cameras, --orbit or --path", do="Give one of them.")
+            raise UserError(
+                "render needs one choice of cameras",
+                got=" and ".join(given) or "none",
+                accepted="--cameras, --orbit or --path",
+                do="Give one of them.",
+            )
         if self.cameras is not None:
             return api.read_cameras(self.cameras)
         if self.orbit is not None:
             return api.orbit(run, self.orbit)
         assert self.path is not None
         keys = api.read_cameras(self.path)
-        from halfseen.cameras.cameras import make
-
-        return make(paths.interpolate(keys.c2w, max(1, self.frames)), *keys.intrinsics[0].tolist(), *keys.size(0))
+        return make(paths.interpolate(keys.c2w, max(1, self.frames)), keys.intrinsics[0], keys.size(0))

@@ -28,7 +28,9 @@ def save(folder: Path, groups: Groups, meta: dict[str, Any]) -> None:
         shutil.rmtree(folder)
     with new_folder(folder) as partial:
         for name, tensors in groups.items():
-            save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, str(partial / f"{name}.safetensors"))
+            save_file(
+                {k: t.detach().cpu().contiguous() for k, t in tensors.items()}, str(partial / f"{name}.safetensors")
+            )
         write_json(partial / META, {**meta, "groups": sorted(groups)})
 
 

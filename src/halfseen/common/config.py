@@ -44,7 +44,9 @@ def apply_overrides(config: T, assignments: tuple[str, ...]) -> T:
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path:
-            raise UserError("--set needs a name and a value", got=quote(assignment), accepted="a.b=c", do="Write --set name=value.")
+            raise UserError(
+                "--set needs a name and a value", got=quote(assignment), accepted="a.b=c", do="Write --set name=value."
+            )
         config = _replace(config, path.split("."), _parse(text), path)
     return config
 

@@ -50,7 +50,10 @@ def from_os_error(error: OSError, path: Path | str | None = None) -> UserError:
     reason, do = _OS_REASONS.get(error.errno or 0, (error.strerror or str(error), "check the path and the disk"))
     where = path if path is not None else (error.filename or "a file")
     return UserError(
-        f"{quote(str(where))} cannot be used", got=reason, accepted="a path that can be read or written", do=_sentence(do)
+        f"{quote(str(where))} cannot be used",
+        got=reason,
+        accepted="a path that can be read or written",
+        do=_sentence(do),
     )
 
 

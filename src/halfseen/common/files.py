@@ -64,9 +64,12 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def inside(folder: Path, name: str, *, what: str) -> Path:
     """Resolve a path that a file names, and refuse it when it leaves `folder` (climbing, absolute, or through a link)."""
-    if not isinstance(name, str) or not name or "\x00" in name:
+    if not name or "\x00" in name:
         raise UserError(
-            f"{what} names no file", got=quote(name), accepted="a relative path inside the capture", do="Correct the file."
+            f"{what} names no file",
+            got=quote(name),
+            accepted="a relative path inside the capture",
+            do="Correct the file.",
         )
     root = folder.resolve()
     path = (folder / name.replace("\\", "/")).resolve()

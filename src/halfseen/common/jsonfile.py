@@ -50,7 +50,10 @@ def _no_constant(name: str) -> Any:
 
 def _not_json(path: Path, got: str) -> UserError:
     return UserError(
-        f"{quote(path.name)} cannot be read as JSON", got=got, accepted="valid UTF-8 JSON with finite numbers", do="Write the file again."
+        f"{quote(path.name)} cannot be read as JSON",
+        got=got,
+        accepted="valid UTF-8 JSON with finite numbers",
+        do="Write the file again.",
     )
 
 

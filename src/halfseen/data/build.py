@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from halfseen.cameras import cameras as cams
-from halfseen.cameras.cameras import Cameras
+from halfseen.cameras.cameras import Cameras, Intrinsics
 from halfseen.common.errors import UserError, quote
 from halfseen.common.jsonfile import Fields, finite, read_json
 from halfseen.data.capture import MAX_VIEWS, PictureFile, Split
@@ -40,9 +40,9 @@ def pose(matrix: Any, where: str) -> torch.Tensor:
     if array.shape == (4, 4) and np.abs(array[3] - [0, 0, 0, 1]).max() > ROTATION_TOLERANCE:
         raise _bad_pose(where, f"a last row {array[3].tolist()}")
     rotation = array[:3, :3]
-    error = float(np.abs(rotation.T @ rotation - np.eye(3)).max())
-    if error > ROTATION_TOLERANCE:
-        raise _bad_pose(where, f"a 3x3 block that is not a rotation (off by {error:.3g})")
+    off = float(np.abs(rotation.T @ rotation - np.eye(3)).max())
+    if off > ROTATION_TOLERANCE:
+        raise _bad_pose(where, f"a 3x3 block that is not a rotation (off by {off:.3g})")
     if np.linalg.det(rotation) < 0:
         raise _bad_pose(where, "a mirrored rotation (determinant -1)")
     out = torch.eye(4, dtype=torch.float64)
@@ -50,10 +50,10 @@ def pose(matrix: Any, where: str) -> torch.Tensor:
     return out
 
 
-def camera(c2w: torch.Tensor, fx: float, fy: float, cx: float, cy: float, size: tuple[int, int], where: str) -> Cameras:
+def camera(c2w: torch.Tensor, intrinsics: Intrinsics, size: tuple[int, int], where: str) -> Cameras:
     """One checked pinhole camera (OpenCV axes)."""
     longer = max(size)
-    for name, focal in (("fx", fx), ("fy", fy)):
+    for name, focal in zip(("fx", "fy"), intrinsics, strict=False):
         if not math.isfinite(focal) or not FOCAL_RANGE[0] * longer <= focal <= FOCAL_RANGE[1] * longer:
             raise UserError(
                 f"{where}: focal length {name} is not usable",
@@ -61,17 +61,27 @@ def camera(c2w: torch.Tensor, fx: float, fy: float, cx: float, cy: float, size: 
                 accepted=f"{FOCAL_RANGE[0]:g} to {FOCAL_RANGE[1]:g} times the longer side",
                 do="Correct the intrinsics.",
             )
+    cx, cy = intrinsics[2:]
     if not (math.isfinite(cx) and math.isfinite(cy)) or max(abs(cx), abs(cy)) > FOCAL_RANGE[1] * longer:
-        raise UserError(f"{where}: the principal point is not usable", got=f"({cx:g}, {cy:g})", accepted="pixels near the picture", do="Correct it.")
-    return cams.make(c2w, fx, fy, cx, cy, *size)
+        raise UserError(
+            f"{where}: the principal point is not usable",
+            got=f"({cx:g}, {cy:g})",
+            accepted="pixels near the picture",
+            do="Correct it.",
+        )
+    return cams.make(c2w, intrinsics, size)
 
 
-def scaled_intrinsics(values: Sequence[float], stated: tuple[float, float], actual: tuple[int, int], where: str) -> tuple[float, ...]:
+def scaled_intrinsics(
+    values: Intrinsics, stated: tuple[float, float], actual: tuple[int, int], where: str
+) -> Intrinsics:
     """Intrinsics (fx fy cx cy) of a stated image size, for the size the picture really has. The aspect must agree."""
     if tuple(map(round, stated)) == actual:
-        return tuple(values)
+        return values
     if min(stated) < 1:
-        raise UserError(f"{where}: the image size is not usable", got=f"{stated}", accepted="positive pixels", do="Correct it.")
+        raise UserError(
+            f"{where}: the image size is not usable", got=f"{stated}", accepted="positive pixels", do="Correct it."
+        )
     sx, sy = actual[0] / stated[0], actual[1] / stated[1]
     # A downscaled side is rounded to whole pixels, so the two factors may differ by one pixel's worth.
     if abs(sx - sy) > 1.0 / min(actual) + 1.0 / min(stated):
@@ -92,14 +102,21 @@ def picture(path: Path) -> PictureFile:
 
 def photos_in(folder: Path) -> list[Path]:
     """Picture files directly in a folder, sorted by name; hidden files are skipped."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in io.PHOTO_SUFFIXES and p.is_file() and not p.name.startswith("."))
+    return sorted(
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in io.PHOTO_SUFFIXES and p.is_file() and not p.name.startswith(".")
+    )
 
 
 def check_count(count: int, where: str) -> None:
     """Refuse captures of no views or of absurdly many."""
     if not 1 <= count <= MAX_VIEWS:
         raise UserError(
-            f"{where} lists an unusable number of views", got=str(count), accepted=f"1 to {MAX_VIEWS}", do="Keep the frames that matter."
+            f"{where} lists an unusable number of views",
+            got=str(count),
+            accepted=f"1 to {MAX_VIEWS}",
+            do="Keep the frames that matter.",
         )
 
 
@@ -108,7 +125,12 @@ def check_unique(names: Iterable[str], where: str) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise UserError(f"{where} lists a frame twice", got=quote(name), accepted="each picture once", do="Remove the duplicate.")
+            raise UserError(
+                f"{where} lists a frame twice",
+                got=quote(name),
+                accepted="each picture once",
+                do="Remove the duplicate.",
+            )
         seen.add(name)
 
 
@@ -126,10 +148,18 @@ def _ids(fields: Fields, key: str, count: int) -> tuple[int, ...]:
     ids = tuple(int(finite(v, f"{fields.where}: '{key}'")) for v in fields.items(key))
     if any(not 0 <= i < count for i in ids):
         raise UserError(
-            f"{fields.where}: '{key}' names a view that is not there", got=f"{ids[:12]}", accepted=f"0 to {count - 1}", do="Correct the split file."
+            f"{fields.where}: '{key}' names a view that is not there",
+            got=f"{ids[:12]}",
+            accepted=f"0 to {count - 1}",
+            do="Correct the split file.",
         )
     return ids
 
 
 def _bad_pose(where: str, got: str) -> UserError:
-    return UserError(f"{where}: the camera pose is not usable", got=got, accepted="a 4x4 camera-to-world matrix of a rotation and a position", do="Correct or remove this frame.")
+    return UserError(
+        f"{where}: the camera pose is not usable",
+        got=got,
+        accepted="a 4x4 camera-to-world matrix of a rotation and a position",
+        do="Correct or remove this frame.",
+    )

@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from halfseen.cameras.cameras import Cameras, concat
-from halfseen.cameras.lens import Lens
+from halfseen.cameras.cameras import Cameras, Intrinsics, concat
+from halfseen.cameras.lens import PINHOLE, Lens
 from halfseen.common.errors import UserError, quote
 from halfseen.images import io, video
 
@@ -78,7 +78,10 @@ class VideoFrame:
             if i == self.index:
                 return frame
         raise UserError(
-            f"video {quote(self.path.name)} ends early", got=f"no frame {self.index}", accepted="the video as it was read", do="Read it again."
+            f"video {quote(self.path.name)} ends early",
+            got=f"no frame {self.index}",
+            accepted="the video as it was read",
+            do="Read it again.",
         )
 
     def read_grey(self) -> Tensor:
@@ -98,7 +101,7 @@ class Depth:
     unit: float = 1.0
     invalid: tuple[int, ...] = ()
     # fx, fy, cx, cy in the depth map's own pixels when the depth camera differs from the colour camera.
-    intrinsics: tuple[float, float, float, float] | None = None
+    intrinsics: Intrinsics | None = None
 
     def read(self) -> np.ndarray:
         """Depth in capture units [H, W], float64, 0 where nothing is known."""
@@ -110,7 +113,12 @@ class Depth:
             raw = io.read_raw16(self.source).astype(np.float64)
         if raw.shape != (self.height, self.width):
             got = f"{raw.shape[1]} x {raw.shape[0]}" if raw.ndim == 2 else str(raw.shape)
-            raise UserError("a depth map has the wrong size", got=got, accepted=f"{self.width} x {self.height}", do="Write it again.")
+            raise UserError(
+                "a depth map has the wrong size",
+                got=got,
+                accepted=f"{self.width} x {self.height}",
+                do="Write it again.",
+            )
         known = np.isfinite(raw) & (raw > 0) & ~np.isin(raw, self.invalid)
         return np.where(known, raw, 0.0) * self.unit
 
@@ -122,7 +130,7 @@ class View:
     name: str  # unique within the capture, the path that its file was listed under
     image: Picture
     camera: Cameras | None = None  # a batch of one; None when poses are unknown
-    lens: Lens = Lens()
+    lens: Lens = PINHOLE
     mask: Picture | None = None
     depth: Depth | None = None
     near_far: tuple[float, float] | None = None  # z range of the scene in capture units
@@ -195,12 +203,18 @@ def read_npy(path: Path, kinds: str) -> np.ndarray:
     try:
         size = path.stat().st_size
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError, OverflowError) as error:
+    except Exception as error:
         raise UserError(
-            f"{quote(path.name)} cannot be read", got=str(error)[:200] or "a broken file", accepted="a numpy .npy file", do="Write it again."
+            f"{quote(path.name)} cannot be read",
+            got=str(error)[:200] or "a broken file",
+            accepted="a numpy .npy file",
+            do="Write it again.",
         ) from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds or array.nbytes > size:
         raise UserError(
-            f"{quote(path.name)} holds the wrong data", got=f"{getattr(array, 'dtype', type(array))}", accepted="real numbers", do="Write it again."
+            f"{quote(path.name)} holds the wrong data",
+            got=f"{getattr(array, 'dtype', type(array))}",
+            accepted="real numbers",
+            do="Write it again.",
         )
     return np.array(array)

@@ -71,12 +71,20 @@ def check(capture: Capture) -> Report:
         sizes[key] = sizes.get(key, 0) + 1
     geometry = _geometry(capture) if capture.posed else None
     return Report(
-        capture.layout, len(capture), capture.posed, tuple((w, h, n) for (w, h), n in sizes.items()),
-        sum(v.mask is not None for v in capture.views), sum(v.depth is not None for v in capture.views),
-        0 if capture.points is None else len(capture.points.xyz), sum(v.lens.bends for v in capture.views), capture.units,
+        capture.layout,
+        len(capture),
+        capture.posed,
+        tuple((w, h, n) for (w, h), n in sizes.items()),
+        sum(v.mask is not None for v in capture.views),
+        sum(v.depth is not None for v in capture.views),
+        0 if capture.points is None else len(capture.points.xyz),
+        sum(v.lens.bends for v in capture.views),
+        capture.units,
         tuple(f"{s.name}: {len(s.train)} inputs, {len(s.test)} held out" for s in capture.splits),
-        geometry, capture.notes, tuple(_warnings(capture, sizes, geometry)),
-    )  # fmt: skip
+        geometry,
+        capture.notes,
+        tuple(_warnings(capture, sizes, geometry)),
+    )
 
 
 def _geometry(capture: Capture) -> Geometry:
@@ -89,11 +97,20 @@ def _geometry(capture: Capture) -> Geometry:
     half = 1 / frame.to_box.scale
     nearest = angles + torch.eye(len(cameras)) * 360
     return Geometry(
-        (fov[0], fov[1]), _triple(frame.focus), frame.source, frame.distance, _triple(frame.up), axis_name(frame.up),
-        float(angles.max()), float(nearest.min(-1).values.median()) if len(cameras) > 1 else 0.0,
-        _triple(frame.focus - half), _triple(frame.focus + half), twice, once,
+        (fov[0], fov[1]),
+        _triple(frame.focus),
+        frame.source,
+        frame.distance,
+        _triple(frame.up),
+        axis_name(frame.up),
+        float(angles.max()),
+        float(nearest.min(-1).values.median()) if len(cameras) > 1 else 0.0,
+        _triple(frame.focus - half),
+        _triple(frame.focus + half),
+        twice,
+        once,
         (min(r[0] for r in ranges), max(r[1] for r in ranges)),
-    )  # fmt: skip
+    )
 
 
 def view_angles(cameras: Cameras, focus: torch.Tensor) -> torch.Tensor:
@@ -143,14 +160,18 @@ def _pose_warnings(capture: Capture, geometry: Geometry) -> list[str]:
     twins = [(i, int(gaps[i].argmin())) for i in range(len(cameras)) if gaps[i].min() < SAME_PLACE * geometry.distance]
     if twins:
         a, b = twins[0]
-        out.append(f"{len(twins)} views stand where another one stands (such as {capture.views[a].name} and {capture.views[b].name})")
+        out.append(
+            f"{len(twins)} views stand where another one stands (such as {capture.views[a].name} and {capture.views[b].name})"
+        )
     if geometry.spread < MIN_BASELINE_ANGLE:
         out.append(f"all views lie within {geometry.spread:.1f} degrees: depth cannot be measured")
     if geometry.neighbour > MAX_NEIGHBOUR_ANGLE:
         out.append(f"neighbouring views are {geometry.neighbour:.0f} degrees apart: surfaces will be seen once only")
     apart = [capture.views[i].name for i in _looking_apart(cameras, normalise.measure(capture))]
     if apart:
-        out.append(f"{len(apart)} of {len(cameras)} cameras look apart from all others ({', '.join(apart[:3])}): wrong axes, or photos that do not overlap")
+        out.append(
+            f"{len(apart)} of {len(cameras)} cameras look apart from all others ({', '.join(apart[:3])}): wrong axes, or photos that do not overlap"
+        )
     return out
 
 

@@ -7,11 +7,23 @@ from pathlib import Path
 import torch
 
 from halfseen.cameras import convert
+from halfseen.cameras.cameras import Cameras, Intrinsics
 from halfseen.common.errors import UserError, quote
 from halfseen.common.files import inside
 from halfseen.data import build, colmap_binary, colmap_text, emit
 from halfseen.data.capture import Capture, Points, View
-from halfseen.data.colmap_model import CAMERA_SENSOR, Model, ModelCamera, ModelFrame, ModelImage, ModelRig, camera_from, check_frames, pinhole_and_lens, rigid_matrix
+from halfseen.data.colmap_model import (
+    CAMERA_SENSOR,
+    Model,
+    ModelCamera,
+    ModelFrame,
+    ModelImage,
+    ModelRig,
+    camera_from,
+    check_frames,
+    pinhole_and_lens,
+    rigid_matrix,
+)
 
 NAME = "colmap"
 NAME_TEXT = "colmap-text"
@@ -82,17 +94,31 @@ def _capture(folder: Path, model: Model, layout: str) -> Capture:
         else:
             absent.append(image.name)
     if not views:
-        raise UserError("no picture of the COLMAP model exists", got=quote(absent[0]), accepted=f"pictures in {quote(images.name)}/", do="Copy the pictures there.")
-    notes = (f"{len(absent)} of {len(model.images)} registered pictures are absent and were left out",) if absent else ()
+        raise UserError(
+            "no picture of the COLMAP model exists",
+            got=quote(absent[0]),
+            accepted=f"pictures in {quote(images.name)}/",
+            do="Copy the pictures there.",
+        )
+    notes = (
+        (f"{len(absent)} of {len(model.images)} registered pictures are absent and were left out",) if absent else ()
+    )
     points = Points(model.xyz, model.rgb) if len(model.xyz) else None
-    return Capture(tuple(views), layout, folder, points=points, splits=build.read_splits(folder, len(views)), notes=notes)
+    return Capture(
+        tuple(views), layout, folder, points=points, splits=build.read_splits(folder, len(views)), notes=notes
+    )
 
 
 def _view(path: Path, image: ModelImage, model: Model) -> View:
     camera = model.cameras.get(image.camera_id)
     where = f"COLMAP image {quote(image.name)}"
     if camera is None:
-        raise UserError(f"{where} names a camera that is not there", got=str(image.camera_id), accepted=f"{sorted(model.cameras)[:12]}", do="Export the model again.")
+        raise UserError(
+            f"{where} names a camera that is not there",
+            got=str(image.camera_id),
+            accepted=f"{sorted(model.cameras)[:12]}",
+            do="Export the model again.",
+        )
     intrinsics, lens = pinhole_and_lens(camera)
     picture = build.picture(path)
     size = (picture.width, picture.height)
@@ -100,7 +126,7 @@ def _view(path: Path, image: ModelImage, model: Model) -> View:
     w2c = rigid_matrix(image.pose)
     quaternion = torch.tensor([image.pose[:4]], dtype=torch.float64)
     c2w = convert.opencv_from_colmap(quaternion, w2c[None, :3, 3])
-    return View(image.name, picture, build.camera(build.pose(c2w[0].numpy(), where), *scaled, size, where), lens)
+    return View(image.name, picture, build.camera(build.pose(c2w[0].numpy(), where), scaled, size, where), lens)
 
 
 def _model(capture: Capture, folder: Path) -> Model:
@@ -112,7 +138,7 @@ def _model(capture: Capture, folder: Path) -> Model:
     for i, (view, stem) in enumerate(zip(capture.views, emit.stems(capture), strict=True)):
         name = stem + emit.suffix(view.image)
         emit.write_picture(view.image, folder / "images" / name)
-        camera = camera_from(tuple(cameras.intrinsics[i].tolist()), view.lens, *cameras.size(i))
+        camera = camera_from(_intrinsics(cameras, i), view.lens, *cameras.size(i))
         camera_id = known.setdefault(camera, len(known) + 1)
         pose = (*quaternions[i].tolist(), *translations[i].tolist())
         images.append(ModelImage(i + 1, pose, camera_id, name))
@@ -120,6 +146,11 @@ def _model(capture: Capture, folder: Path) -> Model:
     points = capture.points or Points(torch.zeros(0, 3).numpy(), torch.zeros(0, 3, dtype=torch.uint8).numpy())
     rigs = {i: ModelRig({(CAMERA_SENSOR, i): None}) for i in known.values()}
     return Model({i: c for c, i in known.items()}, tuple(images), points.xyz, points.rgb, rigs, tuple(frames))
+
+
+def _intrinsics(cameras: Cameras, view: int) -> Intrinsics:
+    fx, fy, cx, cy = cameras.intrinsics[view].tolist()
+    return fx, fy, cx, cy
 
 
 def _losses(capture: Capture) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class _Cursor:
         except OSError as error:
             raise from_os_error(error, path) from error
 
-    def take(self, layout: str) -> tuple:  # type: ignore[type-arg]
+    def take(self, layout: str) -> tuple[Any, ...]:
         size = struct.calcsize("<" + layout)
         self.need(size)
         values = struct.unpack_from("<" + layout, self.data, self.at)
@@ -57,7 +58,12 @@ class _Cursor:
         return text
 
     def broken(self, got: str) -> UserError:
-        return UserError(f"COLMAP file {quote(self.path.name)} cannot be read", got=got, accepted="a whole binary model", do="Export the model again.")
+        return UserError(
+            f"COLMAP file {quote(self.path.name)} cannot be read",
+            got=got,
+            accepted="a whole binary model",
+            do="Export the model again.",
+        )
 
 
 def read(folder: Path) -> Model:
@@ -107,13 +113,13 @@ def _read_rigs(path: Path) -> dict[int, ModelRig]:
     rigs = {}
     for _ in range(cursor.count(8)):
         rig_id, sensors = cursor.take("II")
-        found = {}
+        found: dict[tuple[int, int], tuple[float, ...] | None] = {}
         if sensors:
-            found[cursor.take("iI")] = None
+            kind, sensor_id = cursor.take("iI")
+            found[(kind, sensor_id)] = None
         for _ in range(1, sensors):
-            sensor = cursor.take("iI")
-            (has_pose,) = cursor.take("B")
-            found[sensor] = cursor.take("7d") if has_pose else None
+            kind, sensor_id, has_pose = cursor.take("iIB")
+            found[(kind, sensor_id)] = cursor.take("7d") if has_pose else None
         rigs[rig_id] = ModelRig(found)
     return rigs
 
@@ -124,7 +130,7 @@ def _read_frames(path: Path) -> tuple[ModelFrame, ...]:
     for _ in range(cursor.count(68)):
         values = cursor.take("II7dI")
         cursor.need(values[9] * 16)
-        data = tuple(cursor.take("iIQ") for _ in range(values[9]))
+        data = tuple((k, s, d) for k, s, d in (cursor.take("iIQ") for _ in range(values[9])))
         frames.append(ModelFrame(values[1], values[2:9], data))
     return tuple(frames)
 
@@ -138,7 +144,11 @@ def write(model: Model, folder: Path) -> None:
     write_bytes(folder / "cameras.bin", b"".join(out))
     out = [struct.pack("<Q", len(model.images))]
     for image in model.images:
-        out += [struct.pack("<I7dI", image.image_id, *image.pose, image.camera_id), image.name.encode() + b"\x00", struct.pack("<Q", 0)]
+        out += [
+            struct.pack("<I7dI", image.image_id, *image.pose, image.camera_id),
+            image.name.encode() + b"\x00",
+            struct.pack("<Q", 0),
+        ]
     write_bytes(folder / "images.bin", b"".join(out))
     out = [struct.pack("<Q", len(model.xyz))]
     for i, (xyz, rgb) in enumerate(zip(model.xyz, model.rgb, strict=True)):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from halfseen.cameras.cameras import Intrinsics
 from halfseen.cameras.lens import Lens
 from halfseen.cameras.rotations import quaternion_to_matrix
 from halfseen.common.errors import UserError, quote
@@ -38,6 +39,8 @@ Rigid = tuple[float, ...]  # qw qx qy qz tx ty tz
 
 @dataclass(frozen=True)
 class ModelCamera:
+    """Intrinsics and lens under a COLMAP model name."""
+
     model: str
     width: int
     height: int
@@ -46,6 +49,8 @@ class ModelCamera:
 
 @dataclass(frozen=True)
 class ModelImage:
+    """A registered picture."""
+
     image_id: int
     pose: Rigid  # cam_from_world
     camera_id: int
@@ -61,6 +66,8 @@ class ModelRig:
 
 @dataclass(frozen=True)
 class ModelFrame:
+    """One pose of a rig and the pictures taken there."""
+
     rig_id: int
     pose: Rigid  # rig_from_world
     data: tuple[tuple[int, int, int], ...]  # (sensor type, sensor id, image id)
@@ -68,6 +75,8 @@ class ModelFrame:
 
 @dataclass(frozen=True)
 class Model:
+    """Everything in a sparse folder that is used here."""
+
     cameras: dict[int, ModelCamera]
     images: tuple[ModelImage, ...]
     xyz: np.ndarray  # [N, 3]
@@ -92,7 +101,7 @@ def model_id(name: str) -> tuple[int, int]:
     raise _unsupported(name)
 
 
-def pinhole_and_lens(camera: ModelCamera) -> tuple[tuple[float, float, float, float], Lens]:
+def pinhole_and_lens(camera: ModelCamera) -> tuple[Intrinsics, Lens]:
     """(fx, fy, cx, cy) and the lens of a COLMAP camera."""
     p = camera.params
     match camera.model:
@@ -112,7 +121,7 @@ def pinhole_and_lens(camera: ModelCamera) -> tuple[tuple[float, float, float, fl
             return (p[0], p[1], p[2], p[3]), lens if lens.bends else Lens()
 
 
-def camera_from(intrinsics: tuple[float, ...], lens: Lens, width: int, height: int) -> ModelCamera:
+def camera_from(intrinsics: Intrinsics, lens: Lens, width: int, height: int) -> ModelCamera:
     """The smallest COLMAP camera model that holds these parameters exactly."""
     if lens.model == "fisheye":
         return ModelCamera("OPENCV_FISHEYE", width, height, (*intrinsics, *lens.padded(4)))
@@ -149,7 +158,12 @@ def rigid_matrix(pose: Rigid) -> torch.Tensor:
     """4x4 matrix of a rigid transform."""
     values = torch.tensor(pose, dtype=torch.float64)
     if not bool(torch.isfinite(values).all()) or abs(float(values[:4].norm()) - 1) > QUATERNION_TOLERANCE:
-        raise UserError("a COLMAP pose is not usable", got=f"{tuple(pose)}", accepted="a unit quaternion and a finite translation", do="Export the model again.")
+        raise UserError(
+            "a COLMAP pose is not usable",
+            got=f"{tuple(pose)}",
+            accepted="a unit quaternion and a finite translation",
+            do="Export the model again.",
+        )
     out = torch.eye(4, dtype=torch.float64)
     out[:3, :3], out[:3, 3] = quaternion_to_matrix(values[:4]), values[4:]
     return out
@@ -157,4 +171,9 @@ def rigid_matrix(pose: Rigid) -> torch.Tensor:
 
 def _unsupported(got: str) -> UserError:
     accepted = ", ".join(name for name, _, _ in MODELS)
-    return UserError("the COLMAP camera model is not supported", got=quote(got), accepted=accepted, do="Undistort the model with COLMAP first.")
+    return UserError(
+        "the COLMAP camera model is not supported",
+        got=quote(got),
+        accepted=accepted,
+        do="Undistort the model with COLMAP first.",
+    )

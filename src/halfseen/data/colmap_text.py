@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -110,28 +110,43 @@ def _read_frames(path: Path) -> tuple[ModelFrame, ...]:
     return tuple(frames)
 
 
+def _text(values: Iterable[float]) -> str:
+    return " ".join(repr(float(v)) for v in values)
+
+
 def write(model: Model, folder: Path) -> None:
     """Write all five files; numbers keep every digit."""
-    text = lambda values: " ".join(repr(float(v)) for v in values)  # noqa: E731
-    cameras = [f"{i} {c.model} {c.width} {c.height} {text(c.params)}" for i, c in model.cameras.items()]
-    images = [f"{m.image_id} {text(m.pose)} {m.camera_id} {m.name}\n" for m in model.images]
+    cameras = [f"{i} {c.model} {c.width} {c.height} {_text(c.params)}" for i, c in model.cameras.items()]
+    images = [f"{m.image_id} {_text(m.pose)} {m.camera_id} {m.name}\n" for m in model.images]
     points = [
-        f"{i + 1} {text(xyz)} {rgb[0]} {rgb[1]} {rgb[2]} 0.0" for i, (xyz, rgb) in enumerate(zip(model.xyz, model.rgb, strict=True))
+        f"{i + 1} {_text(xyz)} {rgb[0]} {rgb[1]} {rgb[2]} 0.0"
+        for i, (xyz, rgb) in enumerate(zip(model.xyz, model.rgb, strict=True))
     ]
     names = {number: name for name, number in _SENSORS.items()}
     rigs = []
     for rig_id, rig in model.rigs.items():
         parts = []
         for i, ((kind, sensor), pose) in enumerate(rig.sensors.items()):
-            parts.append(f"{names[kind]} {sensor}" + ("" if i == 0 else f" 1 {text(pose)}" if pose else " 0"))
+            parts.append(f"{names[kind]} {sensor}" + ("" if i == 0 else f" 1 {_text(pose)}" if pose else " 0"))
         rigs.append(f"{rig_id} {len(rig.sensors)} {' '.join(parts)}")
     frames = [
-        f"{i + 1} {f.rig_id} {text(f.pose)} {len(f.data)} " + " ".join(f"{names[k]} {s} {d}" for k, s, d in f.data)
+        f"{i + 1} {f.rig_id} {_text(f.pose)} {len(f.data)} " + " ".join(f"{names[k]} {s} {d}" for k, s, d in f.data)
         for i, f in enumerate(model.frames)
     ]
-    for name, rows in (("cameras", cameras), ("images", images), ("points3D", points), ("rigs", rigs), ("frames", frames)):
-        write_text(folder / f"{name}.txt", f"# {name} of a COLMAP model, written by halfseen\n" + "".join(r + "\n" for r in rows))
+    for name, rows in (
+        ("cameras", cameras),
+        ("images", images),
+        ("points3D", points),
+        ("rigs", rigs),
+        ("frames", frames),
+    ):
+        write_text(
+            folder / f"{name}.txt",
+            f"# {name} of a COLMAP model, written by halfseen\n" + "".join(r + "\n" for r in rows),
+        )
 
 
 def _bad(place: str, got: str) -> UserError:
-    return UserError(f"COLMAP {place} cannot be read", got=got, accepted="COLMAP's text format", do="Export the model again.")
+    return UserError(
+        f"COLMAP {place} cannot be read", got=got, accepted="COLMAP's text format", do="Export the model again."
+    )

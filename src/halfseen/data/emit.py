@@ -84,9 +84,11 @@ def shared_pinhole(capture: Capture, *, centre: bool) -> tuple[Capture, list[str
     for view in capture.views:
         camera = view.camera
         assert camera is not None
-        views.append(relens(view, camera, cams.make(camera.c2w[0], *focal.tolist(), width, height)))
+        views.append(relens(view, camera, cams.make(camera.c2w[0], focal, (width, height))))
     why = "lens distortion" if bent else "differing or off-centre intrinsics"
-    return replace(capture, views=tuple(views)), [f"pictures were resampled to one pinhole camera, because the format has no room for {why}"]
+    return replace(capture, views=tuple(views)), [
+        f"pictures were resampled to one pinhole camera, because the format has no room for {why}"
+    ]
 
 
 def losses(capture: Capture, keeps: Sequence[str]) -> list[str]:
@@ -100,4 +102,8 @@ def losses(capture: Capture, keeps: Sequence[str]) -> list[str]:
         "splits": bool(capture.splits),
         "bounds": any(v.near_far is not None for v in capture.views),
     }
-    return [f"{name} are lost: the format has no place for them" for name, present in has.items() if present and name not in keeps]
+    return [
+        f"{name} are lost: the format has no place for them"
+        for name, present in has.items()
+        if present and name not in keeps
+    ]

@@ -25,7 +25,13 @@ class Format:
 
 # In order of preference when a folder holds several: richer cameras first.
 FORMATS = (
-    Format(transforms.NAME, transforms.find, transforms.read, transforms_write.write, "transforms.json (nerfstudio, instant-ngp, Blender)"),
+    Format(
+        transforms.NAME,
+        transforms.find,
+        transforms.read,
+        transforms_write.write,
+        "transforms.json (nerfstudio, instant-ngp, Blender)",
+    ),
     Format(colmap.NAME, colmap.find, colmap.read, colmap.write, "COLMAP sparse/0, binary"),
     Format(colmap.NAME_TEXT, colmap.find_text, colmap.read_text, colmap.write_text, "COLMAP sparse/0, text"),
     Format(llff.NAME, llff.find, llff.read, llff.write, "LLFF poses_bounds.npy"),
@@ -61,7 +67,12 @@ def _read(paths: list[Path], layout: str | None) -> Capture:
         raise UserError("no capture given", got="nothing", accepted="a folder, photos, or a video", do="Name one.")
     first = paths[0]
     if len(paths) == 1 and not first.exists():
-        raise UserError("the capture does not exist", got=quote(str(first)), accepted="a folder, photos, or a video", do="Check the path.")
+        raise UserError(
+            "the capture does not exist",
+            got=quote(str(first)),
+            accepted="a folder, photos, or a video",
+            do="Check the path.",
+        )
     if len(paths) == 1 and first.is_dir():
         return _read_folder(first, layout)
     if len(paths) == 1 and first.suffix.lower() in video.VIDEO_SUFFIXES:
@@ -70,7 +81,12 @@ def _read(paths: list[Path], layout: str | None) -> Capture:
         return _read_folder(first.parent, transforms.NAME)
     for path in paths:
         if path.suffix.lower() not in io.PHOTO_SUFFIXES:
-            raise UserError("this is no photo", got=quote(str(path)), accepted=", ".join(io.PHOTO_SUFFIXES), do="Name photos only, or one folder.")
+            raise UserError(
+                "this is no photo",
+                got=quote(str(path)),
+                accepted=", ".join(io.PHOTO_SUFFIXES),
+                do="Name photos only, or one folder.",
+            )
     return photos.read_list(paths, first.parent)
 
 
@@ -80,7 +96,12 @@ def _read_folder(folder: Path, layout: str | None) -> Capture:
         chosen = by_name(layout)
         if chosen not in present:
             found = ", ".join(f.name for f in present) or "none"
-            raise UserError(f"{quote(str(folder))} does not hold the format {layout}", got=f"formats found: {found}", accepted=layout, do="Choose a format that is there.")
+            raise UserError(
+                f"{quote(str(folder))} does not hold the format {layout}",
+                got=f"formats found: {found}",
+                accepted=layout,
+                do="Choose a format that is there.",
+            )
     elif not present:
         raise UserError(
             f"{quote(str(folder))} holds no capture",
@@ -92,4 +113,8 @@ def _read_folder(folder: Path, layout: str | None) -> Capture:
         chosen = present[0]
     capture = chosen.read(folder)
     others = [f.name for f in present if f not in (chosen,) and f.name != photos.NAME]
-    return capture.noted(f"the folder also holds {', '.join(others)}; {chosen.name} was read (--format chooses)") if others and layout is None else capture
+    return (
+        capture.noted(f"the folder also holds {', '.join(others)}; {chosen.name} was read (--format chooses)")
+        if others and layout is None
+        else capture
+    )

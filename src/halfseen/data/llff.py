@@ -30,7 +30,12 @@ def read(folder: Path) -> Capture:
     """Read a capture."""
     table = read_npy(folder / FILE, "f").astype(np.float64)
     if table.ndim != 2 or table.shape[1] != _COLUMNS:
-        raise UserError(f"{FILE} has the wrong shape", got=str(table.shape), accepted=f"N x {_COLUMNS}", do="Write it again with LLFF's tools.")
+        raise UserError(
+            f"{FILE} has the wrong shape",
+            got=str(table.shape),
+            accepted=f"N x {_COLUMNS}",
+            do="Write it again with LLFF's tools.",
+        )
     build.check_count(len(table), FILE)
     images = next((folder / n for n in _IMAGE_FOLDERS if (folder / n).is_dir()), folder)
     photos = build.photos_in(images)
@@ -55,7 +60,7 @@ def _view(path: Path, row: np.ndarray, index: int) -> View:
     values = build.scaled_intrinsics((focal, focal, width / 2, height / 2), (width, height), size, where)
     near, far = row[15:].tolist()
     bounds = (near, far) if 0 < near < far < np.inf else None
-    return View(f"{path.parent.name}/{path.name}", picture, build.camera(c2w, *values, size, where), near_far=bounds)
+    return View(f"{path.parent.name}/{path.name}", picture, build.camera(c2w, values, size, where), near_far=bounds)
 
 
 def write(capture: Capture, folder: Path) -> list[str]:

@@ -45,7 +45,11 @@ def load_view(view: View, max_size: int) -> View:
     if view.camera is None:
         return replace(view, image=PictureArray(pixels), mask=None if mask is None else PictureArray(mask))
     source = view.camera.resized(width, height)
-    return relens(replace(view, image=PictureArray(pixels), mask=None if mask is None else PictureArray(mask)), source, lenses.pinhole_for(source, view.lens))
+    return relens(
+        replace(view, image=PictureArray(pixels), mask=None if mask is None else PictureArray(mask)),
+        source,
+        lenses.pinhole_for(source, view.lens),
+    )
 
 
 def relens(view: View, source: Cameras, target: Cameras) -> View:
@@ -65,8 +69,13 @@ def relens(view: View, source: Cameras, target: Cameras) -> View:
         if not known.all():
             mask = known.float() if mask is None else mask * known
     return replace(
-        view, image=PictureArray(pixels), mask=None if mask is None else PictureArray(mask), depth=depth, camera=target, lens=Lens()
-    )  # fmt: skip
+        view,
+        image=PictureArray(pixels),
+        mask=None if mask is None else PictureArray(mask),
+        depth=depth,
+        camera=target,
+        lens=Lens(),
+    )
 
 
 def stack_rgb(capture: Capture) -> Tensor:
@@ -76,7 +85,12 @@ def stack_rgb(capture: Capture) -> Tensor:
 
 def stack_masks(capture: Capture) -> Tensor:
     """All mask pixels of a loaded capture [P]; views without a mask are all ones."""
-    return torch.cat([(torch.ones(v.image.height, v.image.width) if v.mask is None else v.mask.read_grey()).reshape(-1) for v in capture.views])
+    return torch.cat(
+        [
+            (torch.ones(v.image.height, v.image.width) if v.mask is None else v.mask.read_grey()).reshape(-1)
+            for v in capture.views
+        ]
+    )
 
 
 def aligned_depth(view: View) -> Depth | None:
@@ -93,7 +107,11 @@ def _depth_on(depth: Depth, source: Cameras, lens: Lens, target: Cameras) -> Dep
         intrinsics = target.intrinsics.new_tensor([depth.intrinsics])
         at = lenses.source_pixels(replace(source, intrinsics=intrinsics), Lens(), target)
     else:
-        at = lenses.source_pixels(source, lens, target) * target.intrinsics.new_tensor([depth.width, depth.height]) / source.sizes[0]
+        at = (
+            lenses.source_pixels(source, lens, target)
+            * target.intrinsics.new_tensor([depth.width, depth.height])
+            / source.sizes[0]
+        )
     values = resize.sample(raw[..., None], at, mode="nearest")[..., 0].float()
     return Depth(values, values.shape[1], values.shape[0])
 
@@ -107,7 +125,9 @@ def _split_alpha(view: View) -> View:
     return replace(view, image=PictureArray(pixels[..., :3]), mask=PictureArray(alpha))
 
 
-def _mask_meaning(capture: Capture, views: tuple[View, ...], transparent: bool) -> tuple[MaskRole | None, Colour | None, str | None]:
+def _mask_meaning(
+    capture: Capture, views: tuple[View, ...], transparent: bool
+) -> tuple[MaskRole | None, Colour | None, str | None]:
     """What the masks mean, and the colour behind an object. Stated roles win; transparency means object over white."""
     if all(v.mask is None for v in views):
         return None, capture.background, None
@@ -120,7 +140,11 @@ def _mask_meaning(capture: Capture, views: tuple[View, ...], transparent: bool) 
     if constant is not None:
         rgb = ", ".join(f"{c:.2f}" for c in constant)
         return "object", constant, f"masks are taken as the object, because all pictures are ({rgb}) outside them"
-    return "valid", None, "masks are taken as the usable part of each photo (black is ignored); state \"mask_role\": \"object\" if they cut out the object"
+    return (
+        "valid",
+        None,
+        'masks are taken as the usable part of each photo (black is ignored); state "mask_role": "object" if they cut out the object',
+    )
 
 
 def _constant_outside(views: tuple[View, ...]) -> Colour | None:

@@ -75,18 +75,17 @@ def up_axis(cameras: Cameras) -> Tensor:
     return up if float(up @ mean) > 0 else -up
 
 
-def to_box(capture: Capture, frame: Frame) -> Capture:
-    """The capture with cameras, points, depths and bounds expressed in the box."""
-    move = frame.to_box
+def move(capture: Capture, to: Similarity) -> Capture:
+    """The capture with cameras, points, depths and bounds expressed in another frame."""
     views = []
     for view in capture.views:
         assert view.camera is not None
-        near_far = None if view.near_far is None else (view.near_far[0] * move.scale, view.near_far[1] * move.scale)
-        depth = None if view.depth is None else _scaled(view.depth, move.scale)
-        views.append(replace(view, camera=move.cameras(view.camera), near_far=near_far, depth=depth))
+        near_far = None if view.near_far is None else (view.near_far[0] * to.scale, view.near_far[1] * to.scale)
+        depth = None if view.depth is None else _scaled(view.depth, to.scale)
+        views.append(replace(view, camera=to.cameras(view.camera), near_far=near_far, depth=depth))
     points = capture.points
     if points is not None:
-        points = Points(move.points(torch.from_numpy(points.xyz)).numpy(), points.rgb)
+        points = Points(to.points(torch.from_numpy(points.xyz)).numpy(), points.rgb)
     return replace(capture, views=tuple(views), points=points)
 
 
@@ -137,10 +136,15 @@ def _typical_depth(capture: Capture, cameras: Cameras) -> tuple[float, str]:
     if maps and len(maps[0]) >= _MIN_POINTS:
         return float(np.median(maps[0])), "the median of the first depth map"
     if len(cameras) > 1:
-        gaps = torch.cdist(cameras.centres, cameras.centres) + torch.diag(cameras.centres.new_full((len(cameras),), torch.inf))
+        gaps = torch.cdist(cameras.centres, cameras.centres) + torch.diag(
+            cameras.centres.new_full((len(cameras),), torch.inf)
+        )
         spacing = float(gaps.min(-1).values.median())
         if spacing > 0:
-            return BASELINES_TO_SCENE * spacing, f"{BASELINES_TO_SCENE:g} times the distance between neighbouring cameras"
+            return (
+                BASELINES_TO_SCENE * spacing,
+                f"{BASELINES_TO_SCENE:g} times the distance between neighbouring cameras",
+            )
     distance = float(cameras.centres[0].norm())
     if len(cameras) == 1 and distance > 0 and float(cameras.forward[0] @ cameras.centres[0]) < 0:
         return distance, "the distance of the camera from the origin of its file"

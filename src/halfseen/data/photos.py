@@ -31,11 +31,15 @@ def read_list(paths: Sequence[Path], folder: Path) -> Capture:
     build.check_count(len(paths), "the list of photos")
     for path in paths:
         if not path.is_file():
-            raise UserError("a photo is missing", got=quote(str(path)), accepted=", ".join(io.PHOTO_SUFFIXES), do="Check the path.")
+            raise UserError(
+                "a photo is missing", got=quote(str(path)), accepted=", ".join(io.PHOTO_SUFFIXES), do="Check the path."
+            )
     build.check_unique((str(p.resolve()) for p in paths), "the list of photos")
     names = [p.name for p in paths]
     names = names if len(set(names)) == len(names) else [f"{i:03d}-{n}" for i, n in enumerate(names)]
-    views = tuple(View(n, build.picture(p), focal_guess=io.focal_from_exif(p)) for n, p in zip(names, paths, strict=True))
+    views = tuple(
+        View(n, build.picture(p), focal_guess=io.focal_from_exif(p)) for n, p in zip(names, paths, strict=True)
+    )
     return Capture(views, NAME, folder)
 
 

@@ -11,9 +11,23 @@ from halfseen.common.files import write_bytes
 from halfseen.data.capture import Points
 
 _TYPES = {
-    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2", "uint16": "u2",
-    "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
-}  # fmt: skip
+    "char": "i1",
+    "int8": "i1",
+    "uchar": "u1",
+    "uint8": "u1",
+    "short": "i2",
+    "int16": "i2",
+    "ushort": "u2",
+    "uint16": "u2",
+    "int": "i4",
+    "int32": "i4",
+    "uint": "u4",
+    "uint32": "u4",
+    "float": "f4",
+    "float32": "f4",
+    "double": "f8",
+    "float64": "f8",
+}
 _ENDIAN = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "="}
 _MAX_HEADER = 64 * 1024
 _COLOURS = (("red", "green", "blue"), ("r", "g", "b"))
@@ -48,13 +62,18 @@ def write_points(path: Path, points: Points) -> None:
     table = np.zeros(len(points.xyz), [(n, "<f8") for n in "xyz"] + [(n, "u1") for n in _COLOURS[0]])
     for i, (axis, colour) in enumerate(zip("xyz", _COLOURS[0], strict=True)):
         table[axis], table[colour] = points.xyz[:, i], points.rgb[:, i]
-    properties = "".join(f"property double {n}\n" for n in "xyz") + "".join(f"property uchar {n}\n" for n in _COLOURS[0])
-    header = f"ply\nformat binary_little_endian 1.0\ncomment halfseen\nelement vertex {len(table)}\n{properties}end_header\n"
+    properties = "".join(f"property double {n}\n" for n in "xyz") + "".join(
+        f"property uchar {n}\n" for n in _COLOURS[0]
+    )
+    header = (
+        f"ply\nformat binary_little_endian 1.0\ncomment halfseen\nelement vertex {len(table)}\n{properties}end_header\n"
+    )
     write_bytes(path, header.encode() + table.tobytes())
 
 
 def _parse_header(path: Path, header: str) -> tuple[str, int, list[tuple[str, str]]]:
-    layout, count, columns, element = "", -1, [], ""
+    layout, count, element = "", -1, ""
+    columns: list[tuple[str, str]] = []
     for line in header.splitlines()[1:]:
         words = line.split()
         if not words or words[0] in ("comment", "obj_info"):
@@ -101,4 +120,9 @@ def _to_points(path: Path, table: np.ndarray) -> Points:
 
 
 def _bad(path: Path, got: str) -> UserError:
-    return UserError(f"point cloud {quote(path.name)} cannot be read", got=got, accepted="a whole PLY file with x y z", do="Write it again or remove it.")
+    return UserError(
+        f"point cloud {quote(path.name)} cannot be read",
+        got=got,
+        accepted="a whole PLY file with x y z",
+        do="Write it again or remove it.",
+    )

@@ -65,9 +65,16 @@ def choose(capture: Capture, count: int | None, ids: Sequence[int] | None) -> Sp
 
 def _check(count: int, available: int) -> None:
     if not 1 <= count <= available:
-        raise UserError("too many or too few views asked for", got=str(count), accepted=f"1 to {available}", do="Change --views.")
+        raise UserError(
+            "too many or too few views asked for", got=str(count), accepted=f"1 to {available}", do="Change --views."
+        )
 
 
 def _check_ids(ids: Sequence[int], total: int) -> None:
     if not ids or len(set(ids)) != len(ids) or any(not 0 <= i < total for i in ids):
-        raise UserError("--view-ids does not fit the capture", got=",".join(map(str, ids)), accepted=f"distinct ids from 0 to {total - 1}", do="Run 'halfseen data info' to see the ids.")
+        raise UserError(
+            "--view-ids does not fit the capture",
+            got=",".join(map(str, ids)),
+            accepted=f"distinct ids from 0 to {total - 1}",
+            do="Run 'halfseen data info' to see the ids.",
+        )

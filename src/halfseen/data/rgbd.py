@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from halfseen.cameras.cameras import Intrinsics
 from halfseen.common.errors import UserError, from_os_error, quote
 from halfseen.common.files import write_text
 from halfseen.data import build, emit
@@ -53,36 +54,51 @@ def read(folder: Path) -> Capture:
         views.append(view)
         notes += [note] if note else []
     if not views:
-        raise UserError("no colour picture exists", got=f"{len(poses)} pose files", accepted="frame-*.color.png or .jpg beside them", do="Copy the pictures.")
+        raise UserError(
+            "no colour picture exists",
+            got=f"{len(poses)} pose files",
+            accepted="frame-*.color.png or .jpg beside them",
+            do="Copy the pictures.",
+        )
     if absent:
         notes.append(f"{absent} frames without a colour picture were left out")
     splits = build.read_splits(folder, len(views))
     return Capture(tuple(views), NAME, folder, splits=splits, units="metres", notes=tuple(dict.fromkeys(notes)))
 
 
-def _view(folder: Path, stem: str, colour: Path, pose: Path, depth_k: np.ndarray | None, colour_k: np.ndarray | None) -> tuple[View, str | None]:
+def _view(
+    folder: Path, stem: str, colour: Path, pose: Path, depth_k: np.ndarray | None, colour_k: np.ndarray | None
+) -> tuple[View, str | None]:
     picture = build.picture(colour)
     size = (picture.width, picture.height)
     values, own, note = _colour_intrinsics(size, depth_k, colour_k)
     c2w = build.pose(_read_matrix(pose, 4), pose.name)
     path = folder / f"{stem}.depth.png"
-    depth = Depth(path, *io.probe(path), MILLIMETRE, INVALID_DEPTH, own) if path.is_file() else None
-    return View(colour.name, picture, build.camera(c2w, *values, size, colour.name), depth=depth), note
+    depth = Depth(path, *io.probe_depth(path), MILLIMETRE, INVALID_DEPTH, own) if path.is_file() else None
+    return View(colour.name, picture, build.camera(c2w, values, size, colour.name), depth=depth), note
 
 
 def _colour_intrinsics(
     size: tuple[int, int], depth_k: np.ndarray | None, colour_k: np.ndarray | None
-) -> tuple[tuple[float, ...], tuple[float, float, float, float] | None, str | None]:
+) -> tuple[Intrinsics, Intrinsics | None, str | None]:
     """Intrinsics of the colour picture, those of the depth map when they differ, and what was assumed."""
-    stated = None if depth_k is None else (float(depth_k[0, 0]), float(depth_k[1, 1]), float(depth_k[0, 2]), float(depth_k[1, 2]))
+    stated = (
+        None
+        if depth_k is None
+        else (float(depth_k[0, 0]), float(depth_k[1, 1]), float(depth_k[0, 2]), float(depth_k[1, 2]))
+    )
     if colour_k is not None:
         colour = (float(colour_k[0, 0]), float(colour_k[1, 1]), float(colour_k[0, 2]), float(colour_k[1, 2]))
         return colour, (stated if stated != colour else None), None
     if stated is None:
         focal = build.DEFAULT_FOCAL * max(size)
-        return (focal, focal, size[0] / 2, size[1] / 2), None, f"no {INTRINSICS}: guessed a focal length of {focal:.0f} px"
+        return (
+            (focal, focal, size[0] / 2, size[1] / 2),
+            None,
+            f"no {INTRINSICS}: guessed a focal length of {focal:.0f} px",
+        )
     if stated[:2] == (KINECT_DEPTH_FOCAL, KINECT_DEPTH_FOCAL) and size == KINECT_SIZE:
-        colour = (KINECT_COLOUR_FOCAL, KINECT_COLOUR_FOCAL, *stated[2:])
+        colour = (KINECT_COLOUR_FOCAL, KINECT_COLOUR_FOCAL, stated[2], stated[3])
         note = f"{INTRINSICS} is the Kinect depth camera's ({KINECT_DEPTH_FOCAL:g} px); the colour camera is taken as {KINECT_COLOUR_FOCAL:g} px"
         return colour, stated, note
     return stated, None, None
@@ -96,9 +112,19 @@ def _read_matrix(path: Path, size: int) -> np.ndarray:
     try:
         array = np.array([float(w) for w in text.split()], dtype=np.float64).reshape(size, size)
     except ValueError as error:
-        raise UserError(f"{quote(path.name)} cannot be read", got=str(error), accepted=f"{size}x{size} numbers", do="Write it again.") from error
+        raise UserError(
+            f"{quote(path.name)} cannot be read",
+            got=str(error),
+            accepted=f"{size}x{size} numbers",
+            do="Write it again.",
+        ) from error
     if size == 3 and not (np.isfinite(array).all() and array[0, 0] > 0 and array[1, 1] > 0):
-        raise UserError(f"{quote(path.name)} is not usable", got=f"{array.tolist()}", accepted="positive finite focal lengths", do="Correct it.")
+        raise UserError(
+            f"{quote(path.name)} is not usable",
+            got=f"{array.tolist()}",
+            accepted="positive finite focal lengths",
+            do="Correct it.",
+        )
     return array
 
 
@@ -114,14 +140,20 @@ def write(capture: Capture, folder: Path) -> list[str]:
         write_text(folder / f"{stem}.pose.txt", _matrix_text(cameras.c2w[i]))
         depth = aligned_depth(view)
         if depth is not None:
-            io.write_depth16(folder / f"{stem}.depth.png", np.round(depth.read() / MILLIMETRE).clip(0, INVALID_DEPTH[0] - 1))
+            io.write_depth16(
+                folder / f"{stem}.depth.png", np.round(depth.read() / MILLIMETRE).clip(0, INVALID_DEPTH[0] - 1)
+            )
     fx, fy, cx, cy = cameras.intrinsics[0].tolist()
     k = _matrix_text(torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float64))
     write_text(folder / INTRINSICS, k)
     write_text(folder / COLOUR_INTRINSICS, k)
     lost = emit.losses(capture, ("poses", "depth", "lens"))
     names = ["file names were replaced by frame numbers"]
-    rounded = ["depth was rounded to millimetres of the capture's unit, at most 65.534 units"] if any(v.depth for v in capture.views) else []
+    rounded = (
+        ["depth was rounded to millimetres of the capture's unit, at most 65.534 units"]
+        if any(v.depth for v in capture.views)
+        else []
+    )
     return lost + changed + names + rounded
 
 

@@ -22,7 +22,9 @@ POINTS = "points3D.ply"
 def write(capture: Capture, folder: Path) -> list[str]:
     """Write a capture; returns what was lost."""
     capture.cameras()
-    order = sorted(range(len(capture)), key=lambda i: f"images/{emit.stems(capture)[i]}{emit.suffix(capture.views[i].image)}")
+    order = sorted(
+        range(len(capture)), key=lambda i: f"images/{emit.stems(capture)[i]}{emit.suffix(capture.views[i].image)}"
+    )
     stems = emit.stems(capture)
     frames = [_frame(capture.views[i], stems[i], folder) for i in order]
     document = _hoist(frames)
@@ -64,7 +66,15 @@ def _intrinsics(view: View) -> dict[str, Any]:
     assert view.camera is not None
     fx, fy, cx, cy = view.camera.intrinsics[0].tolist()
     width, height = view.camera.size()
-    out: dict[str, Any] = {"camera_model": _model(view.lens), "fl_x": fx, "fl_y": fy, "cx": cx, "cy": cy, "w": width, "h": height}
+    out: dict[str, Any] = {
+        "camera_model": _model(view.lens),
+        "fl_x": fx,
+        "fl_y": fy,
+        "cx": cx,
+        "cy": cy,
+        "w": width,
+        "h": height,
+    }
     if view.lens.model == "fisheye":
         out |= dict(zip(("k1", "k2", "k3", "k4"), view.lens.padded(4), strict=True))
     elif view.lens.model == "opencv":
@@ -93,7 +103,11 @@ def _write_depth(depth: Depth, folder: Path, stem: str) -> str:
 
 def _hoist(frames: list[dict[str, Any]]) -> dict[str, Any]:
     """Move intrinsics that all frames share to the top, as every reader prefers."""
-    keys = [k for k in frames[0] if k not in ("file_path", "mask_path", "depth_file_path", "near", "far", "transform_matrix")]
+    keys = [
+        k
+        for k in frames[0]
+        if k not in ("file_path", "mask_path", "depth_file_path", "near", "far", "transform_matrix")
+    ]
     if any([f.get(k) for k in keys] != [frames[0][k] for k in keys] for f in frames):
         return {}
     top = {k: frames[0][k] for k in keys}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 from halfseen.common.errors import UserError, quote
@@ -38,7 +39,12 @@ def read_file(path: Path, count: int = DEFAULT_COUNT) -> Capture:
         small = resize.resize(frame, *resize.fit(info.width, info.height, _SHARPNESS_SIZE))
         scores.append(resize.sharpness(small))
     if not scores:
-        raise UserError(f"video {quote(path.name)} has no frames", got="an empty stream", accepted="a whole video", do="Convert it to mp4.")
+        raise UserError(
+            f"video {quote(path.name)} has no frames",
+            got="an empty stream",
+            accepted="a whole video",
+            do="Convert it to mp4.",
+        )
     picked = pick_sharp(scores, count)
     build.check_count(len(picked), path.name)
     views = tuple(View(f"{path.name}#{i:06d}", VideoFrame(path, i, info.width, info.height)) for i in picked)
@@ -50,7 +56,7 @@ def pick_sharp(scores: list[float], count: int) -> list[int]:
     """Indices of the sharpest frame in each of `count` equal stretches."""
     count = max(1, min(count, len(scores)))
     edges = [round(i * len(scores) / count) for i in range(count + 1)]
-    return [max(range(a, b), key=lambda i: scores[i]) for a, b in zip(edges, edges[1:], strict=False)]
+    return [max(range(a, b), key=lambda i: scores[i]) for a, b in pairwise(edges)]
 
 
 def write(capture: Capture, folder: Path) -> list[str]:
@@ -62,5 +68,9 @@ def write(capture: Capture, folder: Path) -> list[str]:
 
 
 def _video(folder: Path) -> Path | None:
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in video.VIDEO_SUFFIXES and p.is_file()) if folder.is_dir() else []
+    found = (
+        sorted(p for p in folder.iterdir() if p.suffix.lower() in video.VIDEO_SUFFIXES and p.is_file())
+        if folder.is_dir()
+        else []
+    )
     return found[0] if len(found) == 1 else None

@@ -37,7 +37,9 @@ def write(capture: Capture, report: Report, path: Path) -> None:
     elif path.suffix in (".html", ".htm"):
         write_text(path, _page(capture, report))
     else:
-        raise UserError("the sheet's file type is not known", got=quote(path.name), accepted=".png or .html", do="Change the name.")
+        raise UserError(
+            "the sheet's file type is not known", got=quote(path.name), accepted=".png or .html", do="Change the name."
+        )
 
 
 def _picture(capture: Capture, report: Report) -> Image.Image:
@@ -71,7 +73,9 @@ def _page(capture: Capture, report: Report) -> str:
     )
     plans = "".join(f'<img src="{_data_uri(p)}" alt="">' for p in (_plans(capture, report) if report.geometry else []))
     items = "".join(f'<li class="{"warn" if w else ""}">{html.escape(t)}</li>' for t, w in sheet_text.lines(report))
-    return sheet_text.PAGE.format(title=html.escape(sheet_text.title(capture)), items=items, plans=plans, figures=figures)
+    return sheet_text.PAGE.format(
+        title=html.escape(sheet_text.title(capture)), items=items, plans=plans, figures=figures
+    )
 
 
 def _chosen(count: int) -> list[int]:
@@ -101,16 +105,20 @@ def _plans(capture: Capture, report: Report) -> list[Image.Image]:
     assert geometry is not None
     cameras = capture.cameras()
     focus = torch.tensor(geometry.focus, dtype=torch.float64)
-    turn = rotation_between(torch.tensor(geometry.up, dtype=torch.float64), torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
-    local = lambda points: (points - focus) @ turn.T  # noqa: E731
-    corners = local(_frustums(capture, _FRUSTUM * geometry.distance))  # [V, 5, 3]
+    turn = rotation_between(
+        torch.tensor(geometry.up, dtype=torch.float64), torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    )
+    corners = (_frustums(capture, _FRUSTUM * geometry.distance) - focus) @ turn.T  # [V, 5, 3]
     half = (geometry.box_max[0] - geometry.box_min[0]) / 2
     reach = max(float(corners.abs().max()), half) / (_FILL * _PLAN / 2)
     points = torch.zeros(0, 3, dtype=torch.float64)
     if capture.points is not None:
         step = max(1, len(capture.points.xyz) // _MAX_POINTS)
-        points = local(torch.from_numpy(capture.points.xyz[::step]))
-    return [_plan(name, corners[..., (a, b)] / reach, points[:, (a, b)] / reach, half / reach, len(cameras)) for name, a, b in _PLANS]
+        points = (torch.from_numpy(capture.points.xyz[::step]) - focus) @ turn.T
+    return [
+        _plan(name, corners[..., (a, b)] / reach, points[:, (a, b)] / reach, half / reach, len(cameras))
+        for name, a, b in _PLANS
+    ]
 
 
 def _frustums(capture: Capture, length: float) -> Tensor:
@@ -130,7 +138,10 @@ def _plan(name: str, corners: Tensor, points: Tensor, half: float, count: int) -
     plan = Image.new("RGB", (_PLAN, _PLAN + _LINE), _PAPER)
     draw = ImageDraw.Draw(plan)
     middle = _PLAN / 2
-    at = lambda p: (middle + float(p[0]), middle - float(p[1]))  # noqa: E731
+
+    def at(p: Tensor) -> tuple[float, float]:
+        return middle + float(p[0]), middle - float(p[1])
+
     draw.rectangle((0, 0, _PLAN - 1, _PLAN - 1), outline=_SOFT)
     draw.rectangle((middle - half, middle - half, middle + half, middle + half), outline=_SOFT)
     for point in points:

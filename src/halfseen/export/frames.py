@@ -35,7 +35,9 @@ class Frame:
     seen: Tensor | None  # [H, W] uint8
 
 
-def render(field: Field, captured: Cameras | None, cameras: Cameras, background: tuple[float, float, float]) -> Iterator[Frame]:
+def render(
+    field: Field, captured: Cameras | None, cameras: Cameras, background: tuple[float, float, float]
+) -> Iterator[Frame]:
     """Render at user-frame cameras. `captured` are the input cameras in the user's frame; without them no seen picture is made."""
     to_box = field.to_user.inverse()
     witness = None if captured is None else seen.witness(field, to_box.cameras(captured))
@@ -43,7 +45,9 @@ def render(field: Field, captured: Cameras | None, cameras: Cameras, background:
     for i in range(len(boxed)):
         with torch.no_grad():
             picture = field.render(boxed[i], background=background)
-        depth = torch.where(picture.alpha < _NO_DEPTH, torch.zeros_like(picture.depth), picture.depth * field.to_user.scale)
+        depth = torch.where(
+            picture.alpha < _NO_DEPTH, torch.zeros_like(picture.depth), picture.depth * field.to_user.scale
+        )
         map_ = None if witness is None else seen.seen_map(witness, picture, boxed[i])
         yield Frame(picture.rgb.cpu(), depth.cpu(), picture.alpha.cpu(), map_)
 

@@ -22,7 +22,16 @@ def title(capture: Capture) -> str:
 def lines(report: Report) -> list[tuple[str, bool]]:
     """Sentences, each with whether it is a warning."""
     sizes = ", ".join(f"{w}x{h}" + (f" ({n})" if len(report.sizes) > 1 else "") for w, h, n in report.sizes[:6])
-    extras = [f"{n} {word}" for n, word in ((report.masks, "masks"), (report.depths, "depth maps"), (report.points, "sparse points"), (report.lens, "views with lens distortion (undone on load)")) if n]
+    extras = [
+        f"{n} {word}"
+        for n, word in (
+            (report.masks, "masks"),
+            (report.depths, "depth maps"),
+            (report.points, "sparse points"),
+            (report.lens, "views with lens distortion (undone on load)"),
+        )
+        if n
+    ]
     out = [f"pictures: {sizes}" + (f"; with {', '.join(extras)}" if extras else "")]
     if report.geometry is not None:
         out += _geometry_lines(report)

@@ -32,7 +32,7 @@ class Rendering:
     """Pixels of an image [H, W, ...], of a window, or of loose rays [P, ...]."""
 
     rgb: Tensor  # [..., 3] over the background, in [0, 1]
-    depth: Tensor  # [...] z-depth in box units, 0 where nothing is
+    depth: Tensor  # [...] median z-depth in box units, 0 where nothing is; no gradient (losses use `samples`)
     alpha: Tensor  # [...] opacity in [0, 1]
     samples: RaySamples | None = None
 

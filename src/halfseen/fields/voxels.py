@@ -35,8 +35,8 @@ class Config:
     # Samples along each ray.
     samples: int = 96
     # Adam's learning rates.
-    lr_density: float = 0.2
-    lr_colour: float = 0.1
+    lr_density: float = 1.0
+    lr_colour: float = 0.02
     # Softplus bias: nearly empty space at the start, so that photos carve from the outside.
     density_bias: float = -4.0
     # The grid covers the box alone and all else is empty (objects), or all of contracted space (scenes).
@@ -67,22 +67,31 @@ class Voxels:
         left, top, width, height = window or (0, 0, *cameras.size())
         xy = rays.pixel_centres(width, height, self.density.device) + self.density.new_tensor([left, top])
         views = torch.zeros(len(xy), dtype=torch.long, device=self.density.device)
-        parts = [self._rays(rays.cast(cameras, v, p), background, generator) for v, p in zip(views.split(_CHUNK), xy.split(_CHUNK), strict=True)]
-        join = lambda name, *tail: torch.cat([getattr(p, name) for p in parts]).reshape(height, width, *tail)  # noqa: E731
-        return Rendering(join("rgb", 3), join("depth"), join("alpha"))
+        parts = [
+            self._rays(rays.cast(cameras, v, p), background, generator)
+            for v, p in zip(views.split(_CHUNK), xy.split(_CHUNK), strict=True)
+        ]
+        rgb, depth, alpha = (torch.cat([getattr(p, name) for p in parts]) for name in ("rgb", "depth", "alpha"))
+        return Rendering(rgb.reshape(height, width, 3), depth.reshape(height, width), alpha.reshape(height, width))
 
     def query(self, xyz: Tensor) -> tuple[Tensor, Tensor]:
         """Density [...] and colour [..., 3] at box points [..., 3]."""
         at = (xyz if self.config.bounded else volume.contract(xyz) / _CONTRACTED).reshape(1, 1, 1, -1, 3)
         density = F.grid_sample(self.density, at, align_corners=False, padding_mode="border").reshape(xyz.shape[:-1])
-        colour = F.grid_sample(self.colour, at, align_corners=False, padding_mode="border").reshape(3, -1).T.reshape(*xyz.shape[:-1], 3)
+        colour = (
+            F.grid_sample(self.colour, at, align_corners=False, padding_mode="border")
+            .reshape(3, -1)
+            .T.reshape(*xyz.shape[:-1], 3)
+        )
         density = F.softplus(density + self.config.density_bias)
         if self.config.bounded:
             density = torch.where((xyz.abs() <= 1).all(-1), density, torch.zeros_like(density))
         return density, torch.sigmoid(colour)
 
     def _rays(self, ray: rays.Rays, background: Background, generator: torch.Generator | None) -> Rendering:
-        borders = volume.intervals(ray.origins.norm(dim=-1), self.config.samples, generator, bounded=self.config.bounded)
+        borders = volume.intervals(
+            ray.origins.norm(dim=-1), self.config.samples, generator, bounded=self.config.bounded
+        )
         t, delta = (borders[:, 1:] + borders[:, :-1]) / 2, borders.diff(dim=-1)
         xyz = ray.origins[:, None] + t[..., None] * ray.directions[:, None]
         density, colour = self.query(xyz)
@@ -90,8 +99,8 @@ class Voxels:
         alpha = weights.sum(-1)
         back = torch.as_tensor(background, dtype=alpha.dtype, device=alpha.device)
         rgb = (weights[..., None] * colour).sum(-2) + (1 - alpha)[..., None] * back
-        expected = (weights * t).sum(-1) / alpha.clamp_min(torch.finfo(alpha.dtype).eps)
-        return Rendering(rgb, expected * ray.z_scale, alpha, RaySamples(weights, t, xyz))
+        depth = volume.median_distance(weights, borders) * ray.z_scale
+        return Rendering(rgb, depth, alpha, RaySamples(weights, t, xyz))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """See `contract.Field`."""
@@ -109,8 +118,10 @@ class Voxels:
         if step not in self.config.grow_at or self.density.shape[-1] >= self.config.resolution:
             return False
         size = min(self.density.shape[-1] * 2, self.config.resolution)
-        grow = lambda grid: F.interpolate(grid.detach(), (size,) * 3, mode="trilinear", align_corners=False).requires_grad_()  # noqa: E731
-        self.density, self.colour = grow(self.density), grow(self.colour)
+        self.density, self.colour = (
+            F.interpolate(grid.detach(), (size,) * 3, mode="trilinear", align_corners=False).requires_grad_()
+            for grid in (self.density, self.colour)
+        )
         return True
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from halfseen.common.errors import UserError, from_os_error, quote
@@ -21,6 +21,8 @@ _HEIF_SUFFIXES = (".heic", ".heif")
 MAX_PIXELS = 200_000_000
 # EXIF orientations 5 to 8 swap width and height.
 _TRANSPOSED = (5, 6, 7, 8)
+_INTEGER_MODES = ("I;16", "I;16L", "I;16B", "I", "L")
+_DEPTH_ACCEPTED = "one channel of 8, 16 or 32 bit integers"
 # PNG may carry EXIF after its pixels: looking for it would decode every file, and no camera writes it. BMP has none.
 _NO_EXIF = ("PNG", "BMP")
 # A full-frame sensor is 36 mm wide; EXIF's equivalent focal length refers to its 43.27 mm diagonal.
@@ -30,8 +32,16 @@ _FULL_FRAME_DIAGONAL = 43.267
 def probe(path: Path) -> tuple[int, int]:
     """(width, height) after EXIF orientation, from the header alone."""
     with _open(path) as image:
-        width, height = image.size
+        width, height = _stored_size(image)
         return (height, width) if _orientation(image) in _TRANSPOSED else (width, height)
+
+
+def probe_depth(path: Path) -> tuple[int, int]:
+    """(width, height) of a depth picture, which must hold one channel of integers."""
+    with _open(path) as image:
+        if image.mode not in _INTEGER_MODES:
+            raise _broken(path, f"a picture of mode {image.mode}", accepted=_DEPTH_ACCEPTED)
+        return image.size
 
 
 def read(path: Path) -> Tensor:
@@ -59,7 +69,7 @@ def read_raw16(path: Path) -> np.ndarray:
         except (OSError, ValueError, SyntaxError, EOFError) as error:
             raise _broken(path, str(error)) from error
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
-        raise _broken(path, f"{array.dtype} pixels of shape {array.shape}", accepted="one channel of 8, 16 or 32 bit integers")
+        raise _broken(path, f"{array.dtype} pixels of shape {array.shape}", accepted=_DEPTH_ACCEPTED)
     return array.astype(np.int64)
 
 
@@ -118,6 +128,14 @@ def _open(path: Path) -> Image.Image:
     return image
 
 
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Size before orientation. Some versions of Pillow already swap the size of TIFF files; the tags are unambiguous."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        tags = image.tag_v2
+        return int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])
+    return image.size
+
+
 def _orientation(image: Image.Image) -> int:
     if image.format in _NO_EXIF:
         return 1
@@ -151,10 +169,18 @@ def _enable_heif(path: Path) -> None:
 
 
 def _broken(path: Path, got: str, accepted: str = "a whole JPEG, PNG, WebP, TIFF, BMP or HEIC picture") -> UserError:
-    return UserError(f"picture {quote(path.name)} cannot be decoded", got=got, accepted=accepted, do="Copy the file again or leave it out.")
+    return UserError(
+        f"picture {quote(path.name)} cannot be decoded",
+        got=got,
+        accepted=accepted,
+        do="Copy the file again or leave it out.",
+    )
 
 
 def _bomb(path: Path, got: str) -> UserError:
     return UserError(
-        f"picture {quote(path.name)} is too large", got=got, accepted=f"up to {MAX_PIXELS // 10**6} megapixels", do="Scale it down first."
+        f"picture {quote(path.name)} is too large",
+        got=got,
+        accepted=f"up to {MAX_PIXELS // 10**6} megapixels",
+        do="Scale it down first.",
     )

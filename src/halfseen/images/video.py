@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +84,7 @@ def write_mp4(path: Path, pictures: Iterable[Tensor], fps: float) -> int:
     return count
 
 
-def _reader(path: Path) -> Iterator:  # type: ignore[type-arg]
+def _reader(path: Path) -> Generator[Any, None, None]:
     import imageio_ffmpeg
 
     return imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
@@ -92,5 +93,8 @@ def _reader(path: Path) -> Iterator:  # type: ignore[type-arg]
 def _broken(path: Path, got: object) -> UserError:
     first = str(got).strip().splitlines()[-1] if str(got).strip() else type(got).__name__
     return UserError(
-        f"video {quote(path.name)} cannot be decoded", got=first, accepted=", ".join(VIDEO_SUFFIXES), do="Convert it to mp4 (H.264)."
+        f"video {quote(path.name)} cannot be decoded",
+        got=first,
+        accepted=", ".join(VIDEO_SUFFIXES),
+        do="Convert it to mp4 (H.264).",
     )

@@ -25,7 +25,14 @@ class Reconstruct(Protocol):
     """The generator of a method. The capture is loaded and in the box frame; `state` is (step, tensors) when resuming."""
 
     def __call__(
-        self, capture: Capture, to_user: Similarity, cfg: Any, seed: int, *, device: torch.device, state: tuple[int, State] | None = None
+        self,
+        capture: Capture,
+        to_user: Similarity,
+        cfg: Any,
+        seed: int,
+        *,
+        device: torch.device,
+        state: tuple[int, State] | None = None,
     ) -> Generator[Snapshot, Knobs | None, None]: ...
 
 

@@ -22,8 +22,15 @@ def load_field(run: Run, step: int | None = None, device: torch.device | None = 
     return _restore(run.config.get("field", {}), state.get("field", {}), run.to_user, device or torch.device("cpu"))
 
 
-def _restore(description: dict[str, Any], tensors: dict[str, torch.Tensor], to_user: Similarity, device: torch.device) -> Field:
+def _restore(
+    description: dict[str, Any], tensors: dict[str, torch.Tensor], to_user: Similarity, device: torch.device
+) -> Field:
     kind = description.get("kind")
     if kind == "voxels" and {"density", "colour"} <= set(tensors):
         return voxels.restore(tensors, to_user, from_plain(voxels.Config, description.get("config", {})), device)
-    raise UserError("the run's field cannot be restored", got=quote(kind), accepted=", ".join(KINDS), do="Use the version of halfseen that made the run.")
+    raise UserError(
+        "the run's field cannot be restored",
+        got=quote(kind),
+        accepted=", ".join(KINDS),
+        do="Use the version of halfseen that made the run.",
+    )

@@ -17,7 +17,9 @@ CHECKPOINT_SECONDS = 20.0
 EVENT_STEPS = 50
 
 
-def record(run: Run, snapshots: Generator[Snapshot, Knobs | None, None], *, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> Iterator[Snapshot]:
+def record(
+    run: Run, snapshots: Generator[Snapshot, Knobs | None, None], *, checkpoint_seconds: float = CHECKPOINT_SECONDS
+) -> Iterator[Snapshot]:
     """Yield every snapshot after recording it."""
     saved_at, started = time.monotonic(), time.monotonic()
     last: Snapshot | None = None
@@ -42,6 +44,8 @@ def _check_finite(snapshot: Snapshot) -> None:
     for name, value in snapshot.losses.items():
         if not math.isfinite(value):
             raise UserError(
-                f"the fit broke at step {snapshot.step}", got=f"loss '{name}' is {value}", accepted="finite losses",
+                f"the fit broke at step {snapshot.step}",
+                got=f"loss '{name}' is {value}",
+                accepted="finite losses",
                 do="Check the capture with 'halfseen data check', or lower the learning rates with --set.",
-            )  # fmt: skip
+            )

@@ -1,9 +1,9 @@
 """`Run`: a folder that can explain, resume and render itself.
 
-    config.json        what was asked, schema version          events.jsonl       one line for each thing that happened
-    inputs/            the photos as they were used             metrics.json       numbers; present only when the run is finished
-    provenance.json    hashes of the input files, versions      checkpoints/step-*/ safetensors + state.json
-    previews/          small pictures on the way
+config.json        what was asked, schema version          events.jsonl       one line for each thing that happened
+inputs/            the photos as they were used             metrics.json       numbers; present only when the run is finished
+provenance.json    hashes of the input files, versions      checkpoints/step-*/ safetensors + state.json
+previews/          small pictures on the way
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class Run:
     def checkpoints(self) -> list[int]:
         """Steps of complete checkpoints, oldest first."""
         folders = (self.path / CHECKPOINTS).glob("step-*/" + checkpoint.META)
-        return sorted(int(p.parent.name.removeprefix("step-")) for p in folders if p.parent.name.removeprefix("step-").isdigit())
+        return sorted(
+            int(p.parent.name.removeprefix("step-")) for p in folders if p.parent.name.removeprefix("step-").isdigit()
+        )
 
     def save(self, step: int, state: State) -> None:
         """Write a checkpoint and drop the oldest ones."""
@@ -106,11 +108,18 @@ def open_run(path: Path) -> Run:
     """Open a run folder."""
     if not (path / CONFIG).is_file():
         raise UserError(
-            f"{quote(str(path))} is no run", got="a folder without config.json" if path.is_dir() else "no such folder",
-            accepted="a folder made by 'halfseen reconstruct'", do="Check the path.",
-        )  # fmt: skip
+            f"{quote(str(path))} is no run",
+            got="a folder without config.json" if path.is_dir() else "no such folder",
+            accepted="a folder made by 'halfseen reconstruct'",
+            do="Check the path.",
+        )
     config = read_json(path / CONFIG)
     schema = config.get("schema") if isinstance(config, dict) else None
     if schema != SCHEMA_VERSION or "to_user" not in config:
-        raise UserError(f"run {quote(str(path))} cannot be opened", got=f"schema {quote(schema)}", accepted=f"schema {SCHEMA_VERSION}", do="Use the version of halfseen that made it.")
+        raise UserError(
+            f"run {quote(str(path))} cannot be opened",
+            got=f"schema {quote(schema)}",
+            accepted=f"schema {SCHEMA_VERSION}",
+            do="Use the version of halfseen that made it.",
+        )
     return Run(path, config)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -33,4 +34,4 @@ class Snapshot:
     losses: dict[str, float]
     state: Callable[[], State]  # what resuming needs; called only when a checkpoint is due
     generated: tuple[View, ...] = ()
-    panels: dict[str, Tensor] = field(default_factory=dict)  # pictures [H, W, 3] worth showing
+    panels: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # pictures [H, W, 3] worth showing

@@ -29,6 +29,7 @@ _AMBIENT = 0.45
 _TABLE = 2.2
 _TILE = 0.22
 _STRIPE = 0.09
+_HASH, _HASH_SCALE = (12.9898, 78.233), 43758.5453
 _SKY_LOW, _SKY_HIGH = (0.86, 0.83, 0.78), (0.42, 0.55, 0.72)
 _TILE_DARK, _TILE_LIGHT = (0.36, 0.30, 0.27), (0.72, 0.68, 0.60)
 # Standard views: distance, elevation in degrees, focal length in picture widths.
@@ -38,6 +39,8 @@ _FOCUS_HEIGHT = 0.22
 
 @dataclass(frozen=True)
 class Ball:
+    """A striped ball."""
+
     centre: tuple[float, float, float]
     radius: float
     colours: tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -45,6 +48,8 @@ class Ball:
 
 @dataclass(frozen=True)
 class Box:
+    """A chequered box standing on the table."""
+
     centre: tuple[float, float, float]
     half: tuple[float, float, float]
     turn: float  # radians about z
@@ -61,7 +66,10 @@ class StillLife:
 def arrange(seed: int) -> StillLife:
     """Place three balls and two boxes around the origin, apart from one another."""
     rng = generator(seed, "still-life")
-    draw = lambda low, high: low + (high - low) * float(torch.rand((), generator=rng))  # noqa: E731
+
+    def draw(low: float, high: float) -> float:
+        return low + (high - low) * float(torch.rand((), generator=rng))
+
     things: list[Ball | Box] = []
     for i in range(5):
         angle = 2 * math.pi * (i + draw(-0.2, 0.2)) / 5
@@ -84,18 +92,21 @@ def render(scene: StillLife, camera: Cameras) -> tuple[Tensor, Tensor, Tensor]:
     fine = camera.resized(width * _SUPERSAMPLE, height * _SUPERSAMPLE).to(torch.float64)
     rgb, _, thing = _trace(scene, fine)
     _, depth, _ = _trace(scene, camera.to(torch.float64))
-    return resize.resize(rgb.float(), width, height), depth.float(), resize.resize(thing.float()[..., None], width, height)[..., 0]
+    return (
+        resize.resize(rgb.float(), width, height),
+        depth.float(),
+        resize.resize(thing.float()[..., None], width, height)[..., 0],
+    )
 
 
-def ring(count: int, size: tuple[int, int], start_degrees: float = 0.0) -> Cameras:
-    """`count` cameras evenly around the table."""
+def ring(count: int, size: tuple[int, int], degrees: float = 360.0) -> Cameras:
+    """`count` cameras around the table: evenly over the whole circle, or over an arc of fewer degrees with both ends."""
     focus = torch.tensor([0, 0, _FOCUS_HEIGHT], dtype=torch.float64)
     up = torch.tensor([0, 0, 1], dtype=torch.float64)
-    angle = math.radians(start_degrees)
-    start = torch.tensor([math.cos(angle), math.sin(angle), 0], dtype=torch.float64)
-    poses = paths.orbit(focus, up, _DISTANCE, _ELEVATION, count, start)
+    steps = count if degrees >= 360 else round(360 / degrees * (count - 1))
+    poses = paths.orbit(focus, up, _DISTANCE, _ELEVATION, steps)[:count]
     width, height = size
-    return cams.make(poses, _FOCAL * width, _FOCAL * width, width / 2, height / 2, width, height)
+    return cams.make(poses, (_FOCAL * width, _FOCAL * width, width / 2, height / 2), size)
 
 
 def capture(seed: int, cameras: Cameras, inputs: tuple[int, ...], *, masks: bool = False) -> Capture:
@@ -108,8 +119,12 @@ def capture(seed: int, cameras: Cameras, inputs: tuple[int, ...], *, masks: bool
     for i in range(len(cameras)):
         rgb, depth, mask = render(scene, cameras[i])
         picture = color.over(rgb, mask, color.WHITE) if masks else rgb
-        view = View(f"images/{i:03d}.png", PictureArray(picture), cameras[i], depth=Depth(depth, depth.shape[1], depth.shape[0]))
-        views.append(view if not masks else View(view.name, view.image, view.camera, mask=PictureArray(mask), depth=view.depth))
+        view = View(
+            f"images/{i:03d}.png", PictureArray(picture), cameras[i], depth=Depth(depth, depth.shape[1], depth.shape[0])
+        )
+        views.append(
+            view if not masks else View(view.name, view.image, view.camera, mask=PictureArray(mask), depth=view.depth)
+        )
     test = tuple(i for i in range(len(cameras)) if i not in inputs)
     split = Split(f"train_test_split_{len(inputs)}", inputs, test)
     role, background = ("object", color.WHITE) if masks else (None, None)
@@ -142,8 +157,10 @@ def _table(ray: rays.Rays) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     t = -o[:, 2] / d[:, 2]
     at = o + t[:, None] * d
     hit = (t > 0) & (at[:, :2].abs().amax(-1) < _TABLE)
-    odd = (torch.floor(at[:, 0] / _TILE) + torch.floor(at[:, 1] / _TILE)).remainder(2) < 1
-    colour = torch.where(odd[:, None], at.new_tensor(_TILE_DARK), at.new_tensor(_TILE_LIGHT))
+    tile = torch.floor(at[:, :2] / _TILE)
+    # A hash of the tile's place: every tile has its own shade, so that no two places look alike.
+    shade = (torch.sin(tile @ at.new_tensor(_HASH)) * _HASH_SCALE).remainder(1)[:, None]
+    colour = at.new_tensor(_TILE_DARK) * (1 - shade) + at.new_tensor(_TILE_LIGHT) * shade
     normal = at.new_tensor([0, 0, 1]).expand_as(at)
     return torch.where(hit, t, torch.full_like(t, _FAR)), normal, colour, torch.zeros_like(hit)
 

@@ -47,7 +47,13 @@ def resolve(cfg: Config, capture: Capture) -> Config:
 
 
 def reconstruct(
-    capture: Capture, to_user: Similarity, cfg: Config, seed: int, *, device: torch.device, state: tuple[int, State] | None = None
+    capture: Capture,
+    to_user: Similarity,
+    cfg: Config,
+    seed: int,
+    *,
+    device: torch.device,
+    state: tuple[int, State] | None = None,
 ) -> Generator[Snapshot, Knobs | None, None]:
     """Fit a field to a loaded capture in the box frame, with a resolved config. `state` is (step, tensors) of an earlier snapshot."""
     start, tensors = state or (0, {})
@@ -79,16 +85,24 @@ def _photos(capture: Capture, device: torch.device) -> _Photos:
     xy = [pixel_centres(v.image.width, v.image.height) for v in capture.views]
     rgb, mask = load.stack_rgb(capture), load.stack_masks(capture)
     keep = torch.ones_like(mask, dtype=torch.bool) if capture.mask_role != "valid" else mask > 0.5
-    parts = (rgb[keep], mask[keep], torch.cat(views)[keep], torch.cat(xy)[keep])
-    return _Photos(*(p.to(device) for p in parts), capture.cameras().to(torch.float32).to(device))
+    rgb, mask, view, at = (t[keep].to(device) for t in (rgb, mask, torch.cat(views), torch.cat(xy)))
+    return _Photos(rgb, mask, view, at, capture.cameras().to(torch.float32).to(device))
 
 
-def _losses(field: voxels.Voxels, photos: _Photos, capture: Capture, cfg: Config, rng: torch.Generator) -> dict[str, Tensor]:
+def _losses(
+    field: voxels.Voxels, photos: _Photos, capture: Capture, cfg: Config, rng: torch.Generator
+) -> dict[str, Tensor]:
     pick = torch.randint(len(photos.rgb), (cfg.rays,), generator=rng).to(photos.rgb.device)
     # Without a known background, a random one for each ray makes transparency costly, so real scenes become opaque.
     back: Tensor | tuple[float, float, float]
-    back = capture.background if capture.mask_role == "object" and capture.background else torch.rand(cfg.rays, 3, generator=rng).to(photos.rgb)
-    rendering = field.render(photos.cameras, pixels=(photos.views[pick], photos.xy[pick]), background=back, generator=rng)
+    back = (
+        capture.background
+        if capture.mask_role == "object" and capture.background
+        else torch.rand(cfg.rays, 3, generator=rng).to(photos.rgb)
+    )
+    rendering = field.render(
+        photos.cameras, pixels=(photos.views[pick], photos.xy[pick]), background=back, generator=rng
+    )
     losses = {"rgb": ((rendering.rgb - photos.rgb[pick]) ** 2).mean()}
     if capture.mask_role == "object":
         losses["mask"] = cfg.mask * ((rendering.alpha - photos.mask[pick]) ** 2).mean()
@@ -110,7 +124,9 @@ def _optimizer(field: voxels.Voxels, state: dict[str, Tensor] | None) -> torch.o
         if state:
             (parameter,) = group["params"]
             names = ("step", "exp_avg", "exp_avg_sq")
-            optimizer.state[parameter] = {n: state[f"{i}.{n}"].to("cpu" if n == "step" else parameter.device).clone() for n in names}
+            optimizer.state[parameter] = {
+                n: state[f"{i}.{n}"].to("cpu" if n == "step" else parameter.device).clone() for n in names
+            }
     return optimizer
 
 
@@ -153,6 +169,12 @@ def _seconds_per_step(capture: Capture, to_user: Similarity, cfg: Config, device
 
 
 METHOD = Method(
-    name="plain", variants=("basic",), fields=("voxels",), config=Config, resolve=resolve, field_config=lambda cfg: cfg.grid,
-    estimate=estimate, reconstruct=reconstruct,
-)  # fmt: skip
+    name="plain",
+    variants=("basic",),
+    fields=("voxels",),
+    config=Config,
+    resolve=resolve,
+    field_config=lambda cfg: cfg.grid,
+    estimate=estimate,
+    reconstruct=reconstruct,
+)

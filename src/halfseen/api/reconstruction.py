@@ -1,16 +1,11 @@
-"""The library's front door: load, check, convert, reconstruct, render. The command line calls these and nothing below.
-
-    import halfseen as hs
-    run = hs.reconstruct(hs.load("photos/"), out="run", views=3)
-    hs.render(run, hs.orbit(run, 60)).save("orbit.mp4")
-"""
+"""From a capture to a finished run: choose views, decode, find the box, fit, measure. Also how a run is gone on with."""
 
 from __future__ import annotations
 
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,20 +13,18 @@ from typing import Any
 import torch
 
 from halfseen import __version__
-from halfseen.cameras import paths
-from halfseen.cameras.cameras import Cameras, make
+from halfseen.api.rendering import background_of
 from halfseen.common import config as configs
 from halfseen.common.errors import UserError, quote
-from halfseen.common.files import new_folder, sha256
+from halfseen.common.files import sha256
 from halfseen.common.jsonfile import read_json
-from halfseen.data import check as checks
-from halfseen.data import formats, load as loading, normalise, protocols, transforms
+from halfseen.data import load as loading
+from halfseen.data import normalise, protocols
 from halfseen.data.capture import Capture, PictureFile, Split
 from halfseen.export import frames as framing
-from halfseen.images import color, video
-from halfseen.metrics.image import psnr
 from halfseen.methods.contract import Estimate, Method
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
+from halfseen.metrics.image import psnr
 from halfseen.runs import run as runs
 from halfseen.runs.fields import load_field
 from halfseen.runs.record import record
@@ -42,9 +35,10 @@ METHODS: tuple[Method, ...] = (PLAIN,)
 # What `--method auto` means until a rule chooses among several methods.
 AUTO = "plain"
 DEFAULT_MAX_SIZE = 256
-# A full circle is shown when the photos span at least this angle around the scene; else a swing between them.
-ORBIT_SPREAD = 60.0
-ORBIT_FPS = 24.0
+# Smallest work size and number of steps that make sense.
+_LEAST_SIZE, _LEAST_STEPS = 8, 1
+# Mask values above this count as valid photo.
+_VALID = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,49 +56,6 @@ class Request:
     settings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Frames:
-    """Renderings to be: nothing is computed before `save` or iteration."""
-
-    run: Run
-    cameras: Cameras  # user's frame
-
-    def __iter__(self) -> Iterator[framing.Frame]:
-        field, captured = load_field(self.run), self.run.capture().cameras()
-        return framing.render(field, captured, self.cameras, background_of(self.run))
-
-    def save(self, path: str | Path) -> Path:
-        """Write an mp4, or a folder with rgb/, depth/, alpha/ and seen/."""
-        path = Path(path)
-        if path.suffix == ".mp4":
-            video.write_mp4(path, (f.rgb for f in self), ORBIT_FPS)
-        else:
-            list(framing.write(iter(self), path))
-        return path
-
-
-def load(*capture: str | Path, layout: str | None = None) -> Capture:
-    """Read a capture: a folder in any supported layout, photos, or a video. Nothing is decoded yet."""
-    return formats.read([Path(p) for p in capture], layout)
-
-
-def check(capture: Capture) -> checks.Report:
-    """Numbers and warnings about a capture."""
-    return checks.check(capture)
-
-
-def convert(capture: Capture, layout: str, out: str | Path) -> list[str]:
-    """Write a capture in another format; returns sentences on what was lost."""
-    target = formats.by_name(layout)
-    with new_folder(Path(out)) as partial:
-        return target.write(capture, partial)
-
-
-def open_run(path: str | Path) -> Run:
-    """Open the folder of a reconstruction."""
-    return runs.open_run(Path(path))
-
-
 def device_named(name: str) -> torch.device:
     """auto, cpu, cuda or mps."""
     if name == "auto":
@@ -112,7 +63,9 @@ def device_named(name: str) -> torch.device:
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not present.get(name, False):
         accepted = ", ".join(k for k, v in present.items() if v)
-        raise UserError("the device is not available", got=quote(name), accepted=f"auto, {accepted}", do="Choose one of these.")
+        raise UserError(
+            "the device is not available", got=quote(name), accepted=f"auto, {accepted}", do="Choose one of these."
+        )
     return torch.device(name)
 
 
@@ -149,59 +102,51 @@ def reconstruct(
     return run
 
 
-def render(run: Run, cameras: Cameras) -> Frames:
-    """Render a run at cameras of the user's frame."""
-    return Frames(run, cameras)
-
-
-def read_cameras(path: str | Path) -> Cameras:
-    """Cameras from a JSON file in the capture's own frame (nerfstudio / Blender style)."""
-    return transforms.read_cameras(Path(path))
-
-
-def orbit(run: Run, count: int) -> Cameras:
-    """Cameras around a run's scene: a circle at the photos' distance and height, or a swing between photos that face one way."""
-    if count < 1:
-        raise UserError("--orbit needs a number of frames", got=str(count), accepted="1 or more", do="Write --orbit 60.")
-    capture = run.capture()
-    cameras, frame = capture.cameras(), normalise.measure(capture)
-    towards = cameras.centres - frame.focus
-    spread = float(checks.view_angles(cameras, frame.focus).max())
-    if spread >= ORBIT_SPREAD or len(cameras) == 1:
-        level = torch.asin((towards @ frame.up / towards.norm(dim=-1)).clamp(-1, 1))
-        poses = paths.orbit(frame.focus, frame.up, frame.distance, float(torch.rad2deg(level.median())), count, towards[0])
-    else:
-        middle = int(torch.cdist(cameras.centres, cameras.centres.mean(0, keepdim=True)).argmin())
-        swing = (cameras.centres - cameras.centres.mean(0)) @ cameras.c2w[middle, :3, :3]
-        x, y, z = swing.abs().amax(0).tolist()
-        poses = paths.spiral(cameras.c2w[middle], frame.distance, (x, y, z), count)
-    return make(poses, *cameras.intrinsics[0].tolist(), *cameras.size(0))
-
-
-def background_of(run: Run) -> tuple[float, float, float]:
-    """The colour behind a run's scene: the object's own background, else white."""
-    r, g, b = run.config.get("background") or color.WHITE
-    return float(r), float(g), float(b)
-
-
 def _method(name: str) -> Method:
     wanted = AUTO if name == "auto" else name
     for entry in METHODS:
         if entry.name == wanted:
             return entry
-    raise UserError("the method is not known", got=quote(name), accepted="auto, " + ", ".join(m.name for m in METHODS), do="Choose one of these.")
+    raise UserError(
+        "the method is not known",
+        got=quote(name),
+        accepted="auto, " + ", ".join(m.name for m in METHODS),
+        do="Choose one of these.",
+    )
 
 
 def _request(
-    method: Method, variant: str | None, field: str | None, split: Split, max_size: int, seed: int, steps: int | None, settings: tuple[str, ...]
+    method: Method,
+    variant: str | None,
+    field: str | None,
+    split: Split,
+    max_size: int,
+    seed: int,
+    steps: int | None,
+    settings: tuple[str, ...],
 ) -> Request:
     for what, value, accepted in (("variant", variant, method.variants), ("field", field, method.fields)):
         if value is not None and value not in accepted:
-            raise UserError(f"method {method.name} has no such {what}", got=quote(value), accepted=", ".join(accepted), do=f"Change --{what}.")
-    for what, number, least in (("max-size", max_size, 8), ("steps", steps, 1)):
+            raise UserError(
+                f"method {method.name} has no such {what}",
+                got=quote(value),
+                accepted=", ".join(accepted),
+                do=f"Change --{what}.",
+            )
+    for what, number, least in (("max-size", max_size, _LEAST_SIZE), ("steps", steps, _LEAST_STEPS)):
         if number is not None and number < least:
             raise UserError(f"--{what} is too small", got=str(number), accepted=f"{least} or more", do="Change it.")
-    return Request(method.name, variant or method.variants[0], field or method.fields[0], max_size, seed, split.name, split.train, steps, settings)
+    return Request(
+        method.name,
+        variant or method.variants[0],
+        field or method.fields[0],
+        max_size,
+        seed,
+        split.name,
+        split.train,
+        steps,
+        settings,
+    )
 
 
 def _method_config(method: Method, request: Request, capture: Capture) -> Any:
@@ -242,19 +187,32 @@ def _reopen(path: Path, request: Request, capture: Capture, split: Split) -> Run
     different = [k for k in asked if asked[k] != stored.get(k)]
     if different:
         raise UserError(
-            f"run {quote(str(path))} was started with other settings", got=", ".join(f"{k}={asked[k]}" for k in different),
-            accepted=", ".join(f"{k}={stored.get(k)}" for k in different), do="Use the same settings, or another --out.",
-        )  # fmt: skip
+            f"run {quote(str(path))} was started with other settings",
+            got=", ".join(f"{k}={asked[k]}" for k in different),
+            accepted=", ".join(f"{k}={stored.get(k)}" for k in different),
+            do="Use the same settings, or another --out.",
+        )
     if _fingerprints(capture.select(split.train)) != read_json(path / runs.PROVENANCE).get("inputs"):
-        raise UserError(f"run {quote(str(path))} was started from other photos", got="files that differ", accepted="the same files", do="Use another --out.")
+        raise UserError(
+            f"run {quote(str(path))} was started from other photos",
+            got="files that differ",
+            accepted="the same files",
+            do="Use another --out.",
+        )
     return run
 
 
-def _fit(run: Run, method: Method, device: torch.device, on_start: Callable[[Run, Estimate | None], None], on_snapshot: Callable[[Snapshot], None]) -> None:
-    capture = loading.load(run.capture(), DEFAULT_MAX_SIZE if not run.config.get("work_sizes") else max(map(max, run.config["work_sizes"])))
+def _fit(
+    run: Run,
+    method: Method,
+    device: torch.device,
+    on_start: Callable[[Run, Estimate | None], None],
+    on_snapshot: Callable[[Snapshot], None],
+) -> None:
+    capture = loading.load(run.capture(), max(map(max, run.config["work_sizes"])))
     to_user = run.to_user
-    boxed = normalise.to_box(capture, normalise.Frame(to_user.inverse(), to_user.translation, to_user.translation, 1.0, "stored"))
-    cfg = configs.from_plain(method.config, run.config["method"], "config.json: method")
+    boxed = normalise.move(capture, to_user.inverse())
+    cfg: Any = configs.from_plain(method.config, run.config["method"], "config.json: method")
     state = run.load() if run.checkpoints() else None
     on_start(run, None if state else method.estimate(boxed, to_user, cfg, device))
     run.event("resume" if state else "start", step=state[0] if state else 0, device=str(device))
@@ -272,15 +230,17 @@ def _finish(run: Run, capture: Capture, last: Snapshot | None, seconds: float) -
     scores = []
     frames = framing.render(field, None, capture.cameras(), background_of(run))
     for view, frame in zip(capture.views, frames, strict=True):
-        valid = None if view.mask is None or capture.mask_role != "valid" else view.mask.read_grey() > 0.5
+        valid = None if view.mask is None or capture.mask_role != "valid" else view.mask.read_grey() > _VALID
         scores.append(psnr(frame.rgb, view.image.read(), valid))
     metrics = {
         "protocol": "inputs at work size, sRGB, all valid pixels",
         "psnr_inputs": round(sum(scores) / len(scores), 3),
         "psnr_inputs_each": [round(s, 3) for s in scores],
-        "views": len(scores), "seconds": round(seconds, 1),
-        "work_sizes": run.config["work_sizes"], "photo_sizes": run.config["photo_sizes"],
-    }  # fmt: skip
+        "views": len(scores),
+        "seconds": round(seconds, 1),
+        "work_sizes": run.config["work_sizes"],
+        "photo_sizes": run.config["photo_sizes"],
+    }
     run.finish(metrics)
     run.event("finished", **{k: metrics[k] for k in ("psnr_inputs", "seconds")})
 
@@ -291,7 +251,16 @@ def _fingerprints(capture: Capture) -> list[dict[str, str]]:
 
 def _provenance(capture: Capture, request: Request) -> dict[str, Any]:
     return {
-        "halfseen": __version__, "torch": torch.__version__, "python": platform.python_version(), "machine": platform.machine(),
-        "cpus": os.cpu_count(), "inputs": _fingerprints(capture), "cameras_from": capture.layout, "method": request.method,
-        "variant": request.variant, "priors": [], "seed": request.seed, "invented": "nothing: this method has no prior",
-    }  # fmt: skip
+        "halfseen": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "inputs": _fingerprints(capture),
+        "cameras_from": capture.layout,
+        "method": request.method,
+        "variant": request.variant,
+        "priors": [],
+        "seed": request.seed,
+        "invented": "nothing: this method has no prior",
+    }

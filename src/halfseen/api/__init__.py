@@ -1,0 +1,54 @@
+"""The library's front door: load, check, convert, reconstruct, render. The command line calls these and nothing below.
+
+import halfseen as hs
+run = hs.reconstruct(hs.load("photos/"), out="run", views=3)
+hs.render(run, hs.orbit(run, 60)).save("orbit.mp4")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from halfseen.api.reconstruction import METHODS, reconstruct
+from halfseen.api.rendering import Frames, orbit, read_cameras, render
+from halfseen.common.files import new_folder
+from halfseen.data import check as checks
+from halfseen.data import formats
+from halfseen.data.capture import Capture
+from halfseen.runs import run as runs
+from halfseen.runs.run import Run
+
+__all__ = [
+    "METHODS",
+    "Frames",
+    "check",
+    "convert",
+    "load",
+    "open_run",
+    "orbit",
+    "read_cameras",
+    "reconstruct",
+    "render",
+]
+
+
+def load(*capture: str | Path, layout: str | None = None) -> Capture:
+    """Read a capture: a folder in any supported layout, photos, or a video. Nothing is decoded yet."""
+    return formats.read([Path(p) for p in capture], layout)
+
+
+def check(capture: Capture) -> checks.Report:
+    """Numbers and warnings about a capture."""
+    return checks.check(capture)
+
+
+def convert(capture: Capture, layout: str, out: str | Path) -> list[str]:
+    """Write a capture in another format; returns sentences on what was lost."""
+    target = formats.by_name(layout)
+    with new_folder(Path(out)) as partial:
+        return target.write(capture, partial)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open the folder of a reconstruction."""
+    return runs.open_run(Path(path))

@@ -1,0 +1,100 @@
+"""The other commands as a person uses them: check with its sheet, info, doctor, help."""
+
+import json
+
+import pytest
+from PIL import Image
+from support import cli
+
+from halfseen.data import formats
+
+
+def test_check_prints_numbers_and_writes_sheets(still_life_folder, tmp_path, capsys):
+    assert cli("data", "check", still_life_folder, "--sheet", tmp_path / "a.png") == 0
+    out = capsys.readouterr().out
+    for words in ("5 views", "48x36", "up axis +z", "baseline angles", "bounds", "coverage", "train_test_split_3"):
+        assert words in out
+    assert Image.open(tmp_path / "a.png").width > 1000
+    assert cli("data", "check", still_life_folder, "--sheet", tmp_path / "a.html") == 0
+    page = (tmp_path / "a.html").read_text()
+    assert page.count("<img") == 5 + 3
+    assert "http" not in page  # self-contained
+    assert cli("data", "check", still_life_folder, "--sheet", tmp_path / "a.docx") == 2
+
+
+def test_check_as_json(still_life_folder, capsys):
+    capsys.readouterr()
+    assert cli("data", "check", still_life_folder, "--json") == 0
+    row = json.loads(capsys.readouterr().out)["rows"][0]
+    assert row["views"] == 5
+    assert row["geometry"]["up_name"].startswith("+z")
+
+
+def test_info_lists_views(still_life_folder, capsys):
+    assert cli("data", "info", still_life_folder, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [r["id"] for r in rows] == [0, 1, 2, 3, 4]
+    assert rows[0]["depth"]
+    assert cli("data", "info", still_life_folder) == 0
+    assert "images/000.png" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", formats.names())
+def test_convert_to_every_format(still_life_folder, tmp_path, capsys, target):
+    assert cli("data", "convert", still_life_folder, "--to", target, "--out", tmp_path / "out") == 0
+    out = capsys.readouterr().out
+    assert "5 views written" in out
+    assert formats.by_name(target).find(tmp_path / "out")
+    assert ("lost:" in out) == (target != "transforms")
+
+
+def test_info_knows_what_a_file_is(still_life_folder, tmp_path, capsys):
+    import numpy as np
+
+    from halfseen.data import ply
+    from halfseen.data.capture import Points
+
+    ply.write_points(tmp_path / "p.ply", Points(np.ones((3, 3)), np.zeros((3, 3), np.uint8)))
+    for path, words in (
+        (tmp_path / "p.ply", "3 points"),
+        (still_life_folder, "5 views"),
+        (still_life_folder / "transforms.json", "5 cameras of 48x36"),
+        (still_life_folder / "images" / "000.png", "picture: 48x36"),
+    ):
+        assert cli("info", path) == 0
+        assert words in capsys.readouterr().out
+
+
+def test_photos_and_videos_are_understood_without_cameras(still_life_folder, tmp_path, capsys):
+    photos = sorted((still_life_folder / "images").iterdir())[:2]
+    assert cli("data", "check", *photos) == 0
+    assert "no camera poses" in capsys.readouterr().out
+    assert cli("reconstruct", *photos, "--out", tmp_path / "run") == 2
+    assert "no camera poses" in capsys.readouterr().err
+    assert cli("data", "convert", still_life_folder, "--to", "video", "--out", tmp_path / "v") == 0
+    capsys.readouterr()
+    assert cli("data", "check", tmp_path / "v" / "video.mp4", "--sheet", tmp_path / "v.png") == 0
+    assert "5 of 5 frames were taken" in capsys.readouterr().out
+
+
+def test_doctor_and_help(capsys):
+    assert cli("doctor") == 0
+    assert "torch" in capsys.readouterr().out
+    for arguments in (("--help",), ("data", "--help"), ("reconstruct", "--help"), ("render", "--help")):
+        assert cli(*arguments) == 0
+        assert "usage: halfseen" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("reconstruct",),
+        ("reconstruct", "x", "--method", "magic"),
+        ("reconstruct", "x", "--views", "three"),
+        (),
+    ],
+)
+def test_wrong_usage_exits_with_two(capsys, arguments):
+    assert cli(*arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err

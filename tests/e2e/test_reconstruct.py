@@ -1,0 +1,257 @@
+"""The whole road on a tiny still life: fit, resume to the same bytes, render in the user's frame, in line with the photos."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support import cli
+
+import halfseen as hs
+from halfseen.common.errors import UserError
+from halfseen.data.load import load
+from halfseen.metrics.image import psnr
+
+# A small grid and few steps: seconds, and enough to tell places apart.
+SMALL = ("--set", "rays=512", "--set", "grid.resolution=32", "--set", "grid.samples=48", "--set", "grid.grow_at=[]")
+STEPS = 60
+
+
+def fit(folder, out, *extra, steps=STEPS):
+    return cli("reconstruct", folder, "--out", out, "--views", 3, "--steps", steps, *SMALL, *extra)
+
+
+@pytest.fixture(scope="module")
+def fitted(still_life_folder, tmp_path_factory):
+    """A finished run on all five views."""
+    out = tmp_path_factory.mktemp("fitted") / "run"
+    assert cli("reconstruct", still_life_folder, "--out", out, "--steps", 150, *SMALL) == 0
+    return out
+
+
+def tensors(run):
+    """Bytes of the last checkpoint."""
+    (*_, last) = sorted((run / "checkpoints").iterdir())
+    return {p.name: p.read_bytes() for p in last.iterdir()}
+
+
+def test_the_run_folder_explains_itself(fitted):
+    names = {p.name for p in fitted.iterdir()}
+    assert {
+        "config.json",
+        "events.jsonl",
+        "metrics.json",
+        "provenance.json",
+        "inputs",
+        "checkpoints",
+        "previews",
+    } <= names
+    assert not [p for p in fitted.rglob("*") if p.suffix in (".pkl", ".pt", ".pth", ".partial")]
+    config = json.loads((fitted / "config.json").read_text())
+    assert config["schema"] == 1
+    assert config["request"]["method"] == "plain"
+    provenance = json.loads((fitted / "provenance.json").read_text())
+    assert len(provenance["inputs"]) == 5
+    assert all(len(i["sha256"]) == 64 for i in provenance["inputs"])
+    events = [json.loads(line)["event"] for line in (fitted / "events.jsonl").read_text().splitlines()]
+    assert events[0] == "start"
+    assert events[-1] == "finished"
+    metrics = json.loads((fitted / "metrics.json").read_text())
+    assert metrics["psnr_inputs"] > 17
+    assert metrics["work_sizes"] == [[48, 36]]
+
+
+def test_same_seed_same_bytes_and_another_seed_other_bytes(still_life_folder, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert fit(still_life_folder, tmp_path / name, "--seed", seed, steps=8) == 0
+    assert tensors(tmp_path / "a") == tensors(tmp_path / "b")
+    assert tensors(tmp_path / "a")["field.safetensors"] != tensors(tmp_path / "c")["field.safetensors"]
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(still_life_folder, tmp_path):
+    """A real process, killed by a real signal after its first checkpoint, across a change of resolution."""
+    grow = ("--set", "grid.start_resolution=16", "--set", "grid.grow_at=[30]")
+    assert fit(still_life_folder, tmp_path / "whole", *grow) == 0
+    out = tmp_path / "killed"
+    code = (
+        "import sys; from halfseen.runs import record; from functools import partial; import halfseen.api.reconstruction as api\n"
+        "api.record = partial(record.record, checkpoint_seconds=0.0)\n"
+        "from halfseen.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["reconstruct", still_life_folder, "--out", out, "--views", 3, "--steps", STEPS, *SMALL, *grow]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and len(list(out.glob("checkpoints/step-*/state.json"))) < 2:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (out / "metrics.json").exists()
+    assert fit(still_life_folder, out, "--resume", *grow) == 0
+    events = [json.loads(line)["event"] for line in (out / "events.jsonl").read_text().splitlines()]
+    assert "resume" in events
+    assert tensors(out) == tensors(tmp_path / "whole")
+
+
+def test_resume_with_other_settings_or_photos_is_refused(fitted, still_life_folder, tmp_path, capsys):
+    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 151, *SMALL, "--resume") == 2
+    assert "steps=151" in capsys.readouterr().err
+    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 150, *SMALL) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_finished_run_is_not_run_again(fitted, still_life_folder):
+    before = tensors(fitted)
+    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 150, *SMALL, "--resume") == 0
+    assert tensors(fitted) == before
+
+
+def test_renders_line_up_with_the_photos(fitted, still_life_folder, tmp_path):
+    """Rendered through the command line at the capture's own cameras, every picture fits its photo best when not shifted."""
+    out = tmp_path / "frames"
+    assert cli("render", fitted, "--cameras", still_life_folder / "transforms.json", "--out", out) == 0
+    photos = [v.image.read() for v in load(hs.load(still_life_folder), 48).views]
+    for i, photo in enumerate(photos):
+        render = torch.from_numpy(np.asarray(Image.open(out / "rgb" / f"{i:05d}.png"), np.float32) / 255)
+        scores = {
+            (dx, dy): psnr(torch.roll(render, (dy, dx), (0, 1))[2:-2, 2:-2], photo[2:-2, 2:-2])
+            for dx in (-1, 0, 1)
+            for dy in (-1, 0, 1)
+        }
+        assert max(scores, key=scores.get) == (0, 0), scores
+        for shifted in (torch.flip(render, (0,)), torch.flip(render, (1,))):
+            assert psnr(shifted, photo) < scores[(0, 0)] - 2
+
+
+def test_what_a_render_folder_holds(fitted, tmp_path, still_life_folder):
+    """Sizes, kinds and units of the contract; depth is in the capture's units and near the true depth where photos saw."""
+    cameras = {
+        "w": 40,
+        "h": 30,
+        "camera_angle_x": 0.8,
+        "frames": json.loads((still_life_folder / "transforms.json").read_text())["frames"][:2],
+    }
+    (tmp_path / "c.json").write_text(json.dumps(cameras))
+    assert cli("render", fitted, "--cameras", tmp_path / "c.json", "--out", tmp_path / "out") == 0
+    for i in range(2):
+        for kind in ("rgb", "alpha", "seen"):
+            assert Image.open(tmp_path / "out" / kind / f"{i:05d}.png").size == (40, 30)
+        depth = np.load(tmp_path / "out" / "depth" / f"{i:05d}.npy")
+        assert depth.dtype == np.float32
+        assert depth.shape == (30, 40)
+        seen = np.asarray(Image.open(tmp_path / "out" / "seen" / f"{i:05d}.png"))
+        assert set(np.unique(seen)) <= {0, 85, 170, 255}
+        assert (seen == 255).mean() > 0.3
+        # The camera stands 2.6 units from the table's middle.
+        assert 1.5 < np.median(depth[12:20, 15:25]) < 4.0
+
+
+def test_rendering_at_a_scaled_and_turned_capture_frame(still_life_folder, tmp_path):
+    """The user's frame is the capture's: scaled by 100 and moved far away, depths and pictures follow."""
+    from halfseen.cameras.similarity import Similarity
+    from halfseen.data import normalise, transforms_write
+
+    capture = hs.load(still_life_folder)
+    turn = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]], dtype=torch.float64)
+    moved = normalise.move(capture, Similarity(100.0, turn, torch.tensor([1e5, 2e5, 300.0], dtype=torch.float64)))
+    (tmp_path / "far").mkdir()
+    transforms_write.write(moved, tmp_path / "far")
+    assert fit(tmp_path / "far", tmp_path / "run", steps=150) == 0
+    run = hs.open_run(tmp_path / "run")
+    frame = next(iter(hs.render(run, moved.cameras()[0])))
+    assert 150 < float(frame.depth[12:20, 18:30].median()) < 400
+    photo = load(moved, 48).views[0].image.read()
+    assert psnr(frame.rgb, photo) > psnr(torch.flip(frame.rgb, (1,)), photo) + 1
+
+
+def test_orbits_videos_and_paths(fitted, still_life_folder, tmp_path):
+    assert cli("render", fitted, "--orbit", 4, "--out", tmp_path / "orbit", "--video") == 0
+    assert len(list((tmp_path / "orbit" / "rgb").iterdir())) == 4
+    assert (tmp_path / "orbit" / "video.mp4").stat().st_size > 500
+    keys = still_life_folder / "transforms.json"
+    assert cli("render", fitted, "--path", keys, "--frames", 3, "--out", tmp_path / "path") == 0
+    assert len(list((tmp_path / "path" / "depth").iterdir())) == 3
+    assert cli("render", fitted, "--out", tmp_path / "none") == 2
+    assert cli("render", fitted, "--orbit", 0, "--out", tmp_path / "none") == 2
+    assert cli("render", tmp_path, "--orbit", 3, "--out", tmp_path / "none") == 2
+    assert not (tmp_path / "none").exists()
+
+
+def test_objects_with_masks_stand_on_their_background(tmp_path):
+    from halfseen.data import transforms_write
+    from halfseen.worlds import still_life
+
+    (tmp_path / "object").mkdir()
+    transforms_write.write(
+        still_life.capture(1, still_life.ring(6, (40, 30)), (0, 2, 4), masks=True), tmp_path / "object"
+    )
+    assert cli("reconstruct", tmp_path / "object", "--out", tmp_path / "run", "--steps", 200, *SMALL) == 0
+    run = hs.open_run(tmp_path / "run")
+    frame = next(iter(hs.render(run, run.capture().cameras()[0])))
+    assert float(frame.rgb[0].mean()) > 0.97
+    assert float(frame.alpha[0].max()) < 0.2
+    assert float(frame.depth[0].abs().max()) == 0
+    assert int(frame.seen[0].max()) == 0
+
+
+@pytest.mark.parametrize(
+    ("extra", "sentence"),
+    [
+        (("--views", 99), "accepted: 1 to 5"),
+        (("--view-ids", "0,77"), "0 to 4"),
+        (("--view-ids", "a"), "numbers with commas"),
+        (("--variant", "classic2"), "accepted: basic"),
+        (("--set", "nothing=1"), "accepted: steps, rays"),
+        (("--set", "grid.samples=many"), "accepted: int"),
+        (("--steps", 0), "1 or more"),
+        (("--max-size", 2), "8 or more"),
+        (("--device", "mps"), "accepted: auto, cpu"),
+    ],
+)
+def test_wrong_arguments(still_life_folder, tmp_path, capsys, extra, sentence):
+    assert cli("reconstruct", still_life_folder, "--out", tmp_path / "run", *extra) == 2
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_broken_fit_is_reported_and_not_repaired(still_life_folder, tmp_path, capsys):
+    assert fit(still_life_folder, tmp_path / "run", "--set", "smooth=1e39", steps=5) == 2
+    err = capsys.readouterr().err
+    assert "the fit broke at step 1" in err
+    assert "loss 'smooth' is" in err
+
+
+def test_knobs_may_be_sent_into_the_generator(still_life_folder):
+    """Methods are generators: a viewer sends, a test stops early, nobody is called back."""
+    from halfseen.data import normalise
+    from halfseen.methods.plain.algorithm import METHOD
+    from halfseen.runs.snapshot import Knobs
+
+    capture = load(hs.load(still_life_folder), 48)
+    frame = normalise.measure(capture)
+    boxed = normalise.move(capture, frame.to_box)
+    cfg = METHOD.resolve(METHOD.config(), boxed)
+    run = METHOD.reconstruct(boxed, frame.to_box.inverse(), cfg, 0, device=torch.device("cpu"))
+    first = next(run)
+    second = run.send(Knobs(prior_weight=0.5))
+    assert (first.step, second.step) == (1, 2)
+    assert second.total == cfg.steps
+    run.close()
+
+
+def test_a_run_of_another_schema_is_refused(fitted, tmp_path):
+    (tmp_path / "config.json").write_text('{"schema": 99, "to_user": {}}')
+    with pytest.raises(UserError, match="schema '99'"):
+        hs.open_run(tmp_path)
