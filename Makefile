@@ -1,4 +1,4 @@
-# Two commands matter: `make demo` and `make test`. `make check` is what the reviewer's machine says about style and structure.
+# Two commands matter: `make demo` and `make test`. `make check` judges style and structure.
 # Everything runs from the wheel that is built here, installed into .venv; `make dev` installs in place for editing instead.
 PYTHON ?= python3
 VENV := .venv

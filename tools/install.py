@@ -11,6 +11,7 @@ otherwise torch is installed at the pinned version, which on an ordinary Linux m
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -73,6 +74,9 @@ def install_wheel(folder: Path) -> None:
     python = str(folder / "bin" / "python")
     # Building isolated would fetch setuptools again; the environment gets it once instead.
     pip(folder, "setuptools>=77", "wheel")
+    # setuptools packs whatever an earlier build left in build/, also modules that are gone.
+    for stale in (ROOT / "build", *(ROOT / "src").glob("*.egg-info")):
+        shutil.rmtree(stale, ignore_errors=True)
     with tempfile.TemporaryDirectory() as out:
         subprocess.run(
             [

@@ -5,13 +5,15 @@ where the re-read camera projects the point: one flipped axis, one half pixel or
 """
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 from support import POINTS, as_bytes, distorted_pixels, dot_centres, dotted
 
 from halfseen.cameras.lens import Lens
-from halfseen.data import formats
+from halfseen.data import formats, protocols
+from halfseen.data.capture import PictureArray, Split
 from halfseen.data.load import load
 
 POSED = [f for f in formats.FORMATS if f.name not in ("photos", "video")]
@@ -57,11 +59,35 @@ def test_a_point_lands_on_the_same_pixel_after_writing(tmp_path, entry, kind):
     torch.testing.assert_close(back.cameras().c2w, capture.cameras().c2w, atol=1e-12, rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["off-centre", "radial"])
 @pytest.mark.parametrize(("first", "second"), list(itertools.permutations(POSED, 2)), ids=lambda f: f.name)
-def test_a_point_survives_conversion_between_any_two_formats(tmp_path, first, second):
-    back = written(written(as_bytes(CAPTURES["radial"]), first, tmp_path / "a"), second, tmp_path / "b")
+def test_a_point_survives_conversion_between_any_two_formats(tmp_path, first, second, kind):
+    back = written(written(as_bytes(CAPTURES[kind]), first, tmp_path / "a"), second, tmp_path / "b")
     assert_dots_line_up(back)
-    torch.testing.assert_close(back.cameras().c2w, CAPTURES["radial"].cameras().c2w, atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(back.cameras().c2w, CAPTURES[kind].cameras().c2w, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("DSC.png", "DSC-1.png", "DSC-2.png", "DSC_3.png"),
+        ("a/IMG.0002.png", "a/IMG.0001.png", "a/IMG.0010.png", "a/IMG.0009.png"),
+        ("x/0.png", "y/0.png", "x/1.png", "y/1.png"),
+        ("ä b.png", ".hidden.png", "z+z.png", "10.png"),
+    ],
+    ids=range(4),
+)
+@pytest.mark.parametrize("entry", POSED, ids=lambda f: f.name)
+def test_every_picture_keeps_its_own_camera_whatever_it_is_called(tmp_path, entry, names):
+    capture = as_bytes(CAPTURES["plain"])
+    capture = replace(capture, views=tuple(replace(v, name=n) for v, n in zip(capture.views, names, strict=True)))
+    back = written(capture, entry, tmp_path / "a")
+    assert_dots_line_up(back)
+    held, found = (
+        sorted(tuple(round(v, 9) for v in c.views[i].camera.centres[0].tolist()) for i in c.splits[0].test)
+        for c in (capture, back)
+    )
+    assert held == found
 
 
 @pytest.mark.parametrize(
@@ -153,3 +179,43 @@ def test_a_downscaled_copy_of_the_pictures_scales_the_cameras(tmp_path):
     back = formats.read([tmp_path / "a"])
     assert_dots_line_up(back)
     assert any("scaled to the pictures" in n for n in back.notes)
+
+
+def test_what_a_conversion_drops_is_named(tmp_path):
+    import json
+
+    folder = tmp_path / "a"
+    written(as_bytes(CAPTURES["plain"]), formats.by_name("transforms"), folder)
+    document = json.loads((folder / "transforms.json").read_text())
+    (folder / "transforms.json").write_text(json.dumps({**document, "applied_transform": [[1]], "aabb_scale": 4}))
+    capture = formats.read([folder])
+    (tmp_path / "b").mkdir()
+    lost = formats.by_name("transforms").write(capture, tmp_path / "b")
+    assert lost == ["the keys aabb_scale, applied_transform of transforms.json are lost"]
+
+
+def test_one_pinhole_for_all_shows_no_unknown_pixels(tmp_path):
+    for kind in ("off-centre", "radial", "fisheye"):
+        back = written(as_bytes(CAPTURES[kind]), formats.by_name("llff"), tmp_path / kind)
+        loaded = load(back, 10_000)
+        assert all(v.mask is None for v in loaded.views)
+        width, height = loaded.views[0].image.width, loaded.views[0].image.height
+        assert width * height > 0.7 * 160 * 120
+
+
+def test_masks_survive(tmp_path):
+    mask = torch.zeros(120, 160)
+    mask[20:100, 30:130] = 1
+    capture = as_bytes(CAPTURES["plain"])
+    masked = tuple(replace(v, mask=PictureArray(mask)) for v in capture.views)
+    back = written(replace(capture, views=masked, mask_role="valid"), formats.by_name("transforms"), tmp_path / "a")
+    assert back.mask_role == "valid"
+    assert torch.equal(back.views[2].mask.read_grey(), mask)
+
+
+def test_blender_splits_survive_conversion(tmp_path):
+    capture = as_bytes(CAPTURES["plain"])
+    capture = replace(capture, splits=(Split("blender", (0, 3), (1, 2)),))
+    back = written(capture, formats.by_name("transforms"), tmp_path / "a")
+    assert protocols.choose(back, None, None).train == (0, 3)
+    assert protocols.choose(back, None, None).test == (1, 2)

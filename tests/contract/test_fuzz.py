@@ -29,7 +29,7 @@ _TEXTS = [
     "1.5.2",
 ]
 # The command is chosen by turns, so that each format meets each.
-_COMMANDS = ("check", "info", "convert")
+_COMMANDS = ("check", "info", "convert", "convert")
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +130,17 @@ def snapshot(root):
 
 def test_there_are_enough_cases():
     assert CASES_PER_FORMAT * (len(formats.FORMATS) - 1) + 16 >= 300
+
+
+def test_mutated_camera_files(originals, tmp_path, capsys):
+    """Camera files of render requests go through the same reader as frames; `info` reads them whole."""
+    text = (originals / "transforms" / "transforms.json").read_bytes()
+    codes = []
+    for case in range(60):
+        rng = random.Random(f"{SEED}/cameras/{case}")
+        path = tmp_path / f"{case}.json"
+        path.write_bytes(text)
+        replace_number(path, bytearray(text), rng)
+        codes.append(cli("info", path))
+        assert codes[-1] in (0, 2), f"case {case}: {capsys.readouterr().err}"
+    assert {0, 2} == set(codes)

@@ -107,9 +107,7 @@ def test_masks_and_millimetre_depth(tmp_path):
     assert view.depth.read().max() == pytest.approx(1.5)
 
 
-@pytest.mark.parametrize(
-    ("model", "kind"), [("OPENCV_FISHEYE", "fisheye"), ("SIMPLE_RADIAL", "opencv"), ("PINHOLE", "pinhole")]
-)
+@pytest.mark.parametrize(("model", "kind"), [("OPENCV_FISHEYE", "fisheye"), ("SIMPLE_RADIAL", "opencv")])
 def test_camera_models(tmp_path, model, kind):
     capture = transforms.read(make(tmp_path, {"fl_x": 50.0, "camera_model": model, "k1": 0.1}))
     assert capture.views[0].lens.model == kind
@@ -135,10 +133,82 @@ def test_camera_files_of_all_dialects(tmp_path):
         ({"w": 40, "h": 30, "frames": [{**frame, "fl_x": 50.0, "cx": 1.0}]}, [50, 50, 1, 15]),
     ):
         path.write_text(json.dumps(document))
-        cameras = transforms_camera.read_file(path)
+        cameras, notes = transforms_camera.read_file(path)
+        assert notes == []
         assert cameras.intrinsics[0].tolist() == pytest.approx(focal)
         assert cameras.centres[0].tolist() == [2, 0, 0]
         assert cameras.forward[0].tolist() == [0, 0, -1]
     path.write_text(json.dumps({"w": 40, "h": 30, "frames": [frame]}))
     with pytest.raises(UserError, match="no focal length"):
         transforms_camera.read_file(path)
+
+
+def test_a_camera_file_without_sizes_takes_the_default_and_says_what_it_ignores(tmp_path):
+    path = tmp_path / "cameras.json"
+    path.write_text(json.dumps({"camera_angle_x": math.pi / 2, "k1": 0.1, "frames": [{"transform_matrix": IDENTITY}]}))
+    cameras, notes = transforms_camera.read_file(path, (40, 30))
+    assert cameras.size(0) == (40, 30)
+    assert "without it" in notes[0]
+    with pytest.raises(UserError, match="'w'"):
+        transforms_camera.read_file(path)
+
+
+def test_distortion_in_nerfstudios_list(tmp_path):
+    capture = transforms.read(
+        make(tmp_path, {"fl_x": 50.0, "distortion_params": [0.1, -0.02, 0.003, 0.0, 0.001, -0.002]})
+    )
+    assert capture.views[0].lens.params == (0.1, -0.02, 0.001, -0.002, 0.003, 0.0, 0.0, 0.0)
+
+
+def test_a_frames_own_angle_replaces_the_focal_length_at_the_top(tmp_path):
+    frames = [{"file_path": "a.png", "transform_matrix": IDENTITY, "camera_angle_x": math.pi / 2}]
+    assert intrinsics(make(tmp_path, {"fl_x": 50.0, "fl_y": 50.0, "frames": frames}))[:2] == pytest.approx([20, 20])
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"camera_model": "PINHOLE", "k1": 0.1}, "no such distortion"),
+        ({"k4": 0.1}, "no such distortion"),
+        ({"mask_role": "objekt"}, "object, valid"),
+        ({"background": [255, 255, 255]}, "from 0 to 1"),
+        ({"distortion_params": [1, 2, 3, 4, 5, 6, 7]}, "distortion_params"),
+    ],
+)
+def test_keys_that_cannot_be_meant_are_refused(tmp_path, change, word):
+    with pytest.raises(UserError, match=word):
+        transforms.read(make(tmp_path, {"fl_x": 50.0, **change}))
+
+
+def test_split_ids_count_the_listed_pictures_and_absent_ones_are_refused(tmp_path):
+    names = [f"{i}.png" for i in range(5)]
+    frames = [{"file_path": n, "transform_matrix": shifted(i)} for i, n in enumerate(names)]
+    make(tmp_path, {"fl_x": 50.0, "frames": frames}, pictures=[n for n in names if n != "1.png"])
+    split = tmp_path / "train_test_split_2.json"
+    split.write_text('{"train_ids": [2, 3], "test_ids": [0]}')
+    capture = transforms.read(tmp_path)
+    assert [capture.views[i].name for i in capture.splits[0].train] == ["2.png", "3.png"]
+    for bad in (
+        '{"train_ids": [1], "test_ids": []}',
+        '{"train_ids": [2, 3.9], "test_ids": []}',
+        '{"train_ids": [2], "test_ids": [2]}',
+        '{"train_ids": [2, 2], "test_ids": []}',
+    ):
+        split.write_text(bad)
+        with pytest.raises(UserError):
+            transforms.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", [".", "..", "\ud800.png", "a/", "a\x00.png"])
+def test_paths_that_name_no_file(tmp_path, name):
+    frames = [{"file_path": name, "transform_matrix": IDENTITY}]
+    with pytest.raises(UserError):
+        transforms.read(make(tmp_path / "inner", {"fl_x": 50.0, "frames": frames}))
+
+
+def test_a_link_behind_a_missing_extension_does_not_lead_out(tmp_path):
+    Image.new("RGB", (40, 30)).save(tmp_path / "secret.png")
+    folder = make(tmp_path / "inner", {"fl_x": 50.0, "frames": [{"file_path": "x", "transform_matrix": IDENTITY}]})
+    (folder / "x.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(UserError, match="leaves the capture"):
+        transforms.read(folder)

@@ -95,6 +95,35 @@ def test_doctor_and_help(capsys):
         (),
     ],
 )
-def test_wrong_usage_exits_with_two(capsys, arguments):
+def test_wrong_usage_exits_with_two_and_one_sentence(capsys, arguments):
     assert cli(*arguments) == 2
-    assert "Traceback" not in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err.startswith("halfseen: ")
+    assert "got " in err
+    assert err.count("\n") == 1
+
+
+def test_a_sheet_never_replaces_a_file(still_life_folder, tmp_path, capsys):
+    (tmp_path / "mine.png").write_bytes(b"precious")
+    assert cli("data", "check", still_life_folder, "--sheet", tmp_path / "mine.png") == 2
+    assert (tmp_path / "mine.png").read_bytes() == b"precious"
+
+
+def test_truncated_pictures_are_found_by_check_and_convert(still_life_folder, tmp_path, capsys):
+    import shutil
+
+    folder = tmp_path / "capture"
+    shutil.copytree(still_life_folder, folder)
+    path = folder / "images" / "003.png"
+    path.write_bytes(path.read_bytes()[:-400])
+    assert cli("data", "check", folder) == 2
+    assert "003.png" in capsys.readouterr().err
+    assert cli("data", "convert", folder, "--to", "colmap", "--out", tmp_path / "out") == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_outputs_named_by_a_dot(still_life_folder, tmp_path, monkeypatch, capsys):
+    (tmp_path / "mine").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    assert cli("data", "convert", still_life_folder, "--to", "colmap", "--out", ".") == 2
+    assert "exists already" in capsys.readouterr().err

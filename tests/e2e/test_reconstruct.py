@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from halfseen.metrics.image import psnr
 # A small grid and few steps: seconds, and enough to tell places apart.
 SMALL = ("--set", "rays=512", "--set", "grid.resolution=32", "--set", "grid.samples=48", "--set", "grid.grow_at=[]")
 STEPS = 60
+ALL = ("--view-ids", "0,1,2,3,4")
 
 
 def fit(folder, out, *extra, steps=STEPS):
@@ -31,7 +33,7 @@ def fit(folder, out, *extra, steps=STEPS):
 def fitted(still_life_folder, tmp_path_factory):
     """A finished run on all five views."""
     out = tmp_path_factory.mktemp("fitted") / "run"
-    assert cli("reconstruct", still_life_folder, "--out", out, "--steps", 150, *SMALL) == 0
+    assert cli("reconstruct", still_life_folder, "--out", out, "--steps", 150, *ALL, *SMALL) == 0
     return out
 
 
@@ -103,16 +105,30 @@ def test_a_killed_run_resumes_to_the_same_bytes(still_life_folder, tmp_path):
     assert tensors(out) == tensors(tmp_path / "whole")
 
 
-def test_resume_with_other_settings_or_photos_is_refused(fitted, still_life_folder, tmp_path, capsys):
-    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 151, *SMALL, "--resume") == 2
+def test_resume_with_other_settings_is_refused(fitted, still_life_folder, capsys):
+    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 151, *ALL, *SMALL, "--resume") == 2
     assert "steps=151" in capsys.readouterr().err
-    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 150, *SMALL) == 2
+    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 150, *ALL, *SMALL) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changed", ["photo", "camera"])
+def test_resume_on_other_photos_or_cameras_is_refused(still_life_folder, tmp_path, capsys, changed):
+    folder = tmp_path / "capture"
+    shutil.copytree(still_life_folder, folder)
+    assert fit(folder, tmp_path / "run", steps=4) == 0
+    if changed == "photo":
+        shutil.copyfile(folder / "images" / "001.png", folder / "images" / "002.png")
+    else:
+        document = json.loads((folder / "transforms.json").read_text())
+        (folder / "transforms.json").write_text(json.dumps({**document, "fl_x": document["fl_x"] * 1.5}))
+    assert fit(folder, tmp_path / "run", "--resume", steps=4) == 2
+    assert "other photos" in capsys.readouterr().err
 
 
 def test_a_finished_run_is_not_run_again(fitted, still_life_folder):
     before = tensors(fitted)
-    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 150, *SMALL, "--resume") == 0
+    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 150, *ALL, *SMALL, "--resume") == 0
     assert tensors(fitted) == before
 
 
@@ -181,6 +197,9 @@ def test_orbits_videos_and_paths(fitted, still_life_folder, tmp_path):
     keys = still_life_folder / "transforms.json"
     assert cli("render", fitted, "--path", keys, "--frames", 3, "--out", tmp_path / "path") == 0
     assert len(list((tmp_path / "path" / "depth").iterdir())) == 3
+    for extra in (("--fps", "nan"), ("--fps", "-3"), ("--fps", "0")):
+        assert cli("render", fitted, "--orbit", 2, "--video", *extra, "--out", tmp_path / "none") == 2
+    assert cli("render", fitted, "--path", keys, "--frames", 0, "--out", tmp_path / "none") == 2
     assert cli("render", fitted, "--out", tmp_path / "none") == 2
     assert cli("render", fitted, "--orbit", 0, "--out", tmp_path / "none") == 2
     assert cli("render", tmp_path, "--orbit", 3, "--out", tmp_path / "none") == 2
@@ -216,6 +235,11 @@ def test_objects_with_masks_stand_on_their_background(tmp_path):
         (("--steps", 0), "1 or more"),
         (("--max-size", 2), "8 or more"),
         (("--device", "mps"), "accepted: auto, cpu"),
+        (("--set", "rays=-1"), "1 to"),
+        (("--set", "grid.samples=0"), "4 to"),
+        (("--set", "grid.resolution=100000"), "8 to 512"),
+        (("--set", "steps=0"), "1 to"),
+        (("--set", "lr_end=-1"), "out of range"),
     ],
 )
 def test_wrong_arguments(still_life_folder, tmp_path, capsys, extra, sentence):
@@ -233,8 +257,8 @@ def test_a_broken_fit_is_reported_and_not_repaired(still_life_folder, tmp_path, 
     assert "loss 'smooth' is" in err
 
 
-def test_knobs_may_be_sent_into_the_generator(still_life_folder):
-    """Methods are generators: a viewer sends, a test stops early, nobody is called back."""
+def test_a_paused_generator_stands_still_and_previews_are_rendered_on_demand(still_life_folder):
+    """Methods are generators: a viewer pauses, a test stops early, nobody is called back."""
     from halfseen.data import normalise
     from halfseen.methods.plain.algorithm import METHOD
     from halfseen.runs.snapshot import Knobs
@@ -242,13 +266,52 @@ def test_knobs_may_be_sent_into_the_generator(still_life_folder):
     capture = load(hs.load(still_life_folder), 48)
     frame = normalise.measure(capture)
     boxed = normalise.move(capture, frame.to_box)
-    cfg = METHOD.resolve(METHOD.config(), boxed)
-    run = METHOD.reconstruct(boxed, frame.to_box.inverse(), cfg, 0, device=torch.device("cpu"))
-    first = next(run)
-    second = run.send(Knobs(prior_weight=0.5))
-    assert (first.step, second.step) == (1, 2)
-    assert second.total == cfg.steps
+    run = METHOD.reconstruct(
+        boxed, frame.to_box.inverse(), METHOD.resolve(METHOD.config(), boxed), 0, device=torch.device("cpu")
+    )
+    steps = [next(run).step] + [run.send(Knobs(paused=p)).step for p in (False, True, True, False)]
+    assert steps == [1, 2, 2, 2, 3]
+    assert next(run).panels()["photo-render"].shape == (36, 96, 3)
     run.close()
+
+
+def test_a_run_leaves_previews(fitted):
+    assert list((fitted / "previews").glob("*.png"))
+
+
+def test_one_to_four_steps(still_life_folder, tmp_path):
+    for steps in (1, 2, 3, 4):
+        assert fit(still_life_folder, tmp_path / str(steps), steps=steps) == 0
+
+
+def test_a_black_mask_is_refused_before_anything_is_fitted(still_life_folder, tmp_path, capsys):
+    from PIL import Image as Pictures
+
+    folder = tmp_path / "capture"
+    shutil.copytree(still_life_folder, folder)
+    document = json.loads((folder / "transforms.json").read_text())
+    document["frames"][0]["mask_path"] = "black.png"
+    Pictures.new("L", (48, 36)).save(folder / "black.png")
+    (folder / "transforms.json").write_text(json.dumps(document))
+    assert fit(folder, tmp_path / "run") == 2
+    assert "leaves nothing of the photo" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("damage", ["config", "inputs", "tensors", "nothing"])
+def test_damaged_runs_are_reported(still_life_folder, tmp_path, capsys, damage):
+    from safetensors.torch import save_file
+
+    run = tmp_path / "run"
+    assert fit(still_life_folder, run, steps=3) == 0
+    if damage == "config":
+        (run / "config.json").write_text('{"schema": 1, "to_user": {}}')
+    elif damage == "inputs":
+        shutil.rmtree(run / "inputs")
+    elif damage == "tensors":
+        save_file({"density": torch.zeros(3)}, str(next(run.glob("checkpoints/*/field.safetensors"))))
+    code = cli("render", run, "--orbit", 1, "--out", tmp_path / "frames")
+    assert code == (0 if damage == "nothing" else 2), capsys.readouterr().err
 
 
 def test_a_run_of_another_schema_is_refused(fitted, tmp_path):

@@ -59,7 +59,9 @@ def test_a_stated_split_wins_over_even_spacing():
     assert protocols.choose(capture, 2, None).train == (1, 3)
     assert protocols.choose(capture, 3, None).name == "even-3"
     assert protocols.choose(capture, None, (2, 0)).train == (2, 0)
-    assert protocols.choose(capture, None, None).train == (0, 1, 2, 3)
+    assert protocols.choose(capture, None, None).train == (1, 3)
+    several = replace(capture, splits=(*capture.splits, Split("train_test_split_1", (0,), (1,))))
+    assert protocols.choose(several, None, None).train == (0, 1, 2, 3)
     with pytest.raises(UserError):
         protocols.choose(capture, None, (0, 9))
 
@@ -117,14 +119,61 @@ def test_parallel_cameras_take_their_depth_from_what_is_known():
     assert bounded.distance == pytest.approx(2 / (1 / 0.8 + 1 / 4.0), rel=0.01)
 
 
+def with_pictures(capture, pixels, mask=None):
+    picture = None if mask is None else PictureArray(mask)
+    return replace(capture, views=tuple(replace(v, image=PictureArray(pixels), mask=picture) for v in capture.views))
+
+
 def test_load_composites_transparency_and_states_it():
-    capture = dotted()
-    pixels = torch.cat([capture.views[0].image.read(), torch.zeros(120, 160, 1)], -1)
-    loaded = load(replace(capture, views=tuple(replace(v, image=PictureArray(pixels)) for v in capture.views)), 80)
+    pixels = torch.cat([dotted().views[0].image.read(), torch.zeros(120, 160, 1)], -1)
+    loaded = load(with_pictures(dotted(), pixels), 80)
     assert loaded.mask_role == "object"
     assert loaded.background == (1.0, 1.0, 1.0)
     assert float(loaded.views[0].image.read().min()) == 1.0
     assert loaded.views[0].image.width == 80
+    assert any("cut-out" in n for n in loaded.notes)
+
+
+def test_transparent_black_does_not_bleed_when_shrunk():
+    """White beside nothing over white is white at any size."""
+    pixels = torch.zeros(120, 160, 4)
+    pixels[:, :81] = 1
+    loaded = load(with_pictures(dotted(), pixels), 40)
+    assert float(loaded.views[0].image.read().min()) > 0.999
+
+
+def test_an_opaque_fourth_channel_changes_nothing():
+    pixels = torch.cat([dotted().views[0].image.read(), torch.ones(120, 160, 1)], -1)
+    loaded = load(with_pictures(dotted(), pixels), 160)
+    assert loaded.mask_role is None
+    assert loaded.views[0].mask is None
+
+
+def test_a_stated_role_wins():
+    mask = torch.zeros(120, 160)
+    mask[30:90, 40:120] = 1
+    white = torch.ones(120, 160, 3)
+    assert load(replace(with_pictures(dotted(), white, mask), mask_role="valid"), 160).mask_role == "valid"
+    assert load(with_pictures(dotted(), white, mask), 160).mask_role == "object"
+
+
+def test_pictures_are_put_over_their_background_once(tmp_path):
+    """Loading, writing and loading again gives the same pixels, for masks with soft edges and for photos with a real background."""
+    from halfseen.data import transforms, transforms_write
+
+    rng = torch.Generator().manual_seed(0)
+    mask = torch.zeros(120, 160)
+    mask[30:90, 40:120] = 1
+    mask[28:30, 40:120] = 0.5
+    photo = torch.rand(120, 160, 3, generator=rng)
+    capture = replace(with_pictures(dotted(), photo, mask), mask_role="object")
+    first = load(capture, 160)
+    assert float((first.views[0].image.read()[29, 60] - (0.5 * photo[29, 60] + 0.5)).abs().max()) < 1e-6
+    transforms_write.write(first, tmp_path)
+    stored = transforms.read(tmp_path)
+    again = load(stored, 160)
+    for a, b in zip(stored.views, again.views, strict=True):
+        assert torch.equal(a.image.read(), b.image.read())
 
 
 @pytest.mark.parametrize(("outside", "role"), [(1.0, "object"), (None, "valid")])
@@ -142,15 +191,25 @@ def test_masks_mean_object_only_where_the_rest_is_constant(outside, role):
     assert any("masks are taken" in n for n in loaded.notes)
 
 
-def test_undistorting_marks_what_the_photo_did_not_see():
+def test_undistorting_cuts_to_what_the_photo_shows():
     lens = Lens(
         "opencv", (0.4, 0.0, 0.0, 0.0)
     )  # pincushion: a straight picture of the same size would look beyond the photo
-    capture = dotted(lens=lens)
-    loaded = load(capture, 160)
+    loaded = load(dotted(lens=lens), 160)
     assert all(not v.lens.bends for v in loaded.views)
     assert loaded.views[0].image.width < 160
     assert loaded.mask_role is None
+
+
+def test_looking_beyond_the_photo_marks_it_in_the_mask():
+    from halfseen.data.load import relens
+
+    view = dotted().views[0]
+    wide = relens(
+        view, view.camera, replace(view.camera, intrinsics=view.camera.intrinsics * torch.tensor([0.5, 0.5, 1, 1]))
+    )
+    assert wide.mask is not None
+    assert 0.2 < float(wide.mask.read_grey().mean()) < 0.3
 
 
 def test_a_depth_camera_of_its_own_is_aligned():

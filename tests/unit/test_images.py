@@ -143,3 +143,50 @@ def test_video_round_trip_picks_sharp_frames(tmp_path):
     assert [v.name for v in capture.views] == ["walk.mp4#000001", "walk.mp4#000005"]
     assert capture.views[0].image.read().shape == (48, 64, 3)
     assert not capture.posed
+
+
+def test_sixteen_bit_colour_keeps_its_depth(tmp_path):
+    """Written by hand, because Pillow writes and reads 8 bits only."""
+    import struct
+    import zlib
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    values = np.array([[[30000, 1, 65535], [256, 257, 255]]], ">u2")
+    rows = b"".join(b"\x00" + row.tobytes() for row in values)
+    path = tmp_path / "deep.png"
+    header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+    expected = torch.from_numpy(values.astype(np.float32) / np.float32(65535))
+    torch.testing.assert_close(io.read(path), expected, atol=1e-7, rtol=0)
+
+
+def test_pictures_without_a_white_point_are_refused(tmp_path):
+    Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(tmp_path / "f.tiff")
+    Image.fromarray(np.full((4, 4), 70000, np.int32)).save(tmp_path / "i.tiff")
+    for name in ("f.tiff", "i.tiff"):
+        with pytest.raises(UserError, match="8 or 16 bits"):
+            io.read(tmp_path / name)
+
+
+def test_only_the_promised_decoders_see_a_file(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
+    with pytest.raises(UserError, match="no picture"):
+        io.probe(path)
+    corner().save(tmp_path / "b.gif")
+    (tmp_path / "b.gif").rename(tmp_path / "b.png")
+    with pytest.raises(UserError, match="no picture"):
+        io.probe(tmp_path / "b.png")
+
+
+def test_orientation_in_a_png_header_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "turned.png"
+    corner().transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+    assert io.probe(path) == (6, 4)
+    assert io.read(path)[0, 0].tolist() == [1, 0, 0]

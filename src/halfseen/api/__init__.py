@@ -1,4 +1,4 @@
-"""The library's front door: load, check, convert, reconstruct, render. The command line calls these and nothing below.
+"""The library's front door: load, check, convert, reconstruct, render. The command line adds words and files around it.
 
 import halfseen as hs
 run = hs.reconstruct(hs.load("photos/"), out="run", views=3)
@@ -15,6 +15,7 @@ from halfseen.common.files import new_folder
 from halfseen.data import check as checks
 from halfseen.data import formats
 from halfseen.data.capture import Capture
+from halfseen.data.load import with_frames
 from halfseen.runs import run as runs
 from halfseen.runs.run import Run
 
@@ -39,12 +40,14 @@ def load(*capture: str | Path, layout: str | None = None) -> Capture:
 
 def check(capture: Capture) -> checks.Report:
     """Numbers and warnings about a capture."""
+    checks.decode_all(capture)
     return checks.check(capture)
 
 
 def convert(capture: Capture, layout: str, out: str | Path) -> list[str]:
     """Write a capture in another format; returns sentences on what was lost."""
     target = formats.by_name(layout)
+    capture = with_frames(capture)
     with new_folder(Path(out)) as partial:
         return target.write(capture, partial)
 

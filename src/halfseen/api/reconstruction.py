@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 import time
@@ -20,7 +22,7 @@ from halfseen.common.files import sha256
 from halfseen.common.jsonfile import read_json
 from halfseen.data import load as loading
 from halfseen.data import normalise, protocols
-from halfseen.data.capture import Capture, PictureFile, Split
+from halfseen.data.capture import Capture, Picture, PictureArray, Split
 from halfseen.export import frames as framing
 from halfseen.methods.contract import Estimate, Method
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
@@ -72,7 +74,7 @@ def device_named(name: str) -> torch.device:
 def reconstruct(
     capture: Capture,
     *,
-    out: str | Path,
+    out: str | Path | None = None,
     method: str = "auto",
     variant: str | None = None,
     field: str | None = None,
@@ -92,7 +94,7 @@ def reconstruct(
     split = protocols.choose(capture, views, view_ids)
     request = _request(chosen, variant, field, split, max_size, seed, steps, settings)
     where = device_named(device)
-    path = Path(out)
+    path = Path(out) if out is not None else Path("runs") / f"{capture.folder.resolve().name}-{chosen.name}"
     if resume and (path / runs.CONFIG).is_file():
         run = _reopen(path, request, capture, split)
     else:
@@ -161,6 +163,7 @@ def _create(path: Path, method: Method, request: Request, capture: Capture, spli
     selected = capture.select(split.train)
     selected.cameras()
     loaded = loading.load(selected, request.max_size)
+    _check_masks(loaded)
     frame = normalise.measure(loaded)
     cfg = _method_config(method, request, loaded)
     sizes = [(v.image.width, v.image.height) for v in selected.views]
@@ -177,6 +180,18 @@ def _create(path: Path, method: Method, request: Request, capture: Capture, spli
         "assumed": list(loaded.notes),
     }
     return runs.create(path, document, replace(loaded, splits=()), _provenance(selected, request))
+
+
+def _check_masks(capture: Capture) -> None:
+    """A mask that leaves nothing of a photo makes that photo useless, and a fit on it meaningless."""
+    for view in capture.views:
+        if view.mask is not None and not bool((view.mask.read_grey() > _VALID).any()):
+            raise UserError(
+                f"the mask of {quote(view.name)} leaves nothing of the photo",
+                got="a mask that is black everywhere",
+                accepted="masks that are white where the photo counts",
+                do="Correct the mask, or leave the photo out with --view-ids.",
+            )
 
 
 def _reopen(path: Path, request: Request, capture: Capture, split: Split) -> Run:
@@ -227,15 +242,15 @@ def _fit(
 def _finish(run: Run, capture: Capture, last: Snapshot | None, seconds: float) -> None:
     """Measure the fit on its own inputs and close the run."""
     field = last.field if last is not None else load_field(run)
-    scores = []
+    scores = {}
     frames = framing.render(field, None, capture.cameras(), background_of(run))
     for view, frame in zip(capture.views, frames, strict=True):
         valid = None if view.mask is None or capture.mask_role != "valid" else view.mask.read_grey() > _VALID
-        scores.append(psnr(frame.rgb, view.image.read(), valid))
+        scores[view.name] = round(psnr(frame.rgb, view.image.read(), valid), 3)
     metrics = {
         "protocol": "inputs at work size, sRGB, all valid pixels",
-        "psnr_inputs": round(sum(scores) / len(scores), 3),
-        "psnr_inputs_each": [round(s, 3) for s in scores],
+        "psnr_inputs": round(sum(scores.values()) / len(scores), 3),
+        "psnr_inputs_each": scores,
         "views": len(scores),
         "seconds": round(seconds, 1),
         "work_sizes": run.config["work_sizes"],
@@ -246,7 +261,23 @@ def _finish(run: Run, capture: Capture, last: Snapshot | None, seconds: float) -
 
 
 def _fingerprints(capture: Capture) -> list[dict[str, str]]:
-    return [{"name": v.name, "sha256": sha256(v.image.path)} for v in capture.views if isinstance(v.image, PictureFile)]
+    """What each view was made of: hashes of its picture, mask and depth files, and of its camera and lens."""
+    rows = []
+    for view in capture.views:
+        row = {"name": view.name}
+        depth = None if view.depth is None else view.depth.source
+        for kind, path in (("sha256", _path(view.image)), ("mask", _path(view.mask)), ("depth", depth)):
+            if isinstance(path, Path):
+                row[kind] = sha256(path)
+        if view.camera is not None:
+            numbers = [view.camera.c2w.tolist(), view.camera.intrinsics.tolist(), view.lens.model, view.lens.params]
+            row["camera"] = hashlib.sha256(json.dumps(numbers).encode()).hexdigest()
+        rows.append(row)
+    return rows
+
+
+def _path(picture: Picture | None) -> Path | None:
+    return None if picture is None or isinstance(picture, PictureArray) else picture.path
 
 
 def _provenance(capture: Capture, request: Request) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from halfseen.runs.run import Run
 # A full circle is shown when the photos span at least this angle around the scene; else a swing between them.
 ORBIT_SPREAD = 60.0
 ORBIT_FPS = 24.0
+ORBIT_FRAMES = 60
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,17 @@ def render(run: Run, cameras: Cameras) -> Frames:
     return Frames(run, cameras)
 
 
-def read_cameras(path: str | Path) -> Cameras:
-    """Cameras from a JSON file in the capture's own frame (nerfstudio / Blender style)."""
-    return transforms_camera.read_file(Path(path))
+def read_cameras(path: str | Path, run: Run | None = None) -> tuple[Cameras, list[str]]:
+    """Cameras from a JSON file in the capture's own frame (nerfstudio / Blender style), and notes on what was assumed.
+
+    A file without picture sizes takes those of the run's photos.
+    """
+    sizes = run.config["photo_sizes"] if run is not None else []
+    default = (int(sizes[0][0]), int(sizes[0][1])) if sizes else None
+    return transforms_camera.read_file(Path(path), default)
 
 
-def orbit(run: Run, count: int) -> Cameras:
+def orbit(run: Run, count: int = ORBIT_FRAMES) -> Cameras:
     """Cameras around a run's scene: a circle at the photos' distance and height, or a swing between photos that face one way."""
     if count < 1:
         raise UserError(

@@ -63,15 +63,6 @@ def slerp(a: Tensor, b: Tensor, fraction: Tensor | float) -> Tensor:
     return quaternion_to_matrix(torch.where(angle < _SMALL_ANGLE, straight, arc))
 
 
-def nearest_rotation(matrix: Tensor) -> Tensor:
-    """The rotation closest to a matrix [..., 3, 3] in the Frobenius norm (SVD, determinant +1)."""
-    u, _, vt = torch.linalg.svd(matrix)
-    sign = torch.det(u @ vt)
-    fix = torch.ones_like(matrix[..., 0])
-    fix[..., 2] = sign
-    return u @ (fix[..., None] * vt)
-
-
 def rotation_between(a: Tensor, b: Tensor) -> Tensor:
     """The smallest rotation [3, 3] that takes unit vector `a` to unit vector `b` (any perpendicular axis if opposite)."""
     cross, cosine = torch.linalg.cross(a, b), torch.dot(a, b).clamp(-1, 1)

@@ -41,7 +41,7 @@ def _describe(path: Path) -> list[str]:
             else "point cloud: empty"
         ]
     if path.suffix.lower() == ".json":
-        cameras = api.read_cameras(path)
+        cameras, _ = api.read_cameras(path)
         return [f"camera file: {len(cameras)} cameras of {cameras.size(0)[0]}x{cameras.size(0)[1]} pixels"]
     if path.suffix.lower() in io.PHOTO_SUFFIXES:
         width, height = io.probe(path)

@@ -5,10 +5,13 @@ Exit codes: 0 done, 2 something the user can mend, 130 interrupted, 1 a bug of o
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Annotated, Any
 
 import tyro
@@ -20,6 +23,7 @@ from halfseen.cli.info import Info
 from halfseen.cli.reconstruct import Reconstruct
 from halfseen.cli.render import Render
 from halfseen.common.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, UserError, from_os_error
+from halfseen.common.log import to_stderr
 from halfseen.common.threads import apply_policy
 
 _sub = tyro.conf.subcommand
@@ -43,6 +47,10 @@ _MARKERS = (
     tyro.conf.FlagCreatePairsOff,
     tyro.conf.HelptextFromCommentsOff,
 )
+_NO_MEMORY = "memory ran out: got less than the task needs; accepted: a smaller task. Lower --max-size or --views."
+_INTERRUPTED = "interrupted; 'halfseen reconstruct ... --resume' goes on from the last checkpoint."
+# How torch words a failed allocation, which it raises as a RuntimeError.
+_ALLOCATION = ("not enough memory", "out of memory")
 _ABOUT = (
     "3D scenes from a few photos; what no photo saw is filled in and marked. --debug shows the traceback of any error."
 )
@@ -57,17 +65,28 @@ def entry() -> None:
 def main(argv: Sequence[str]) -> int:
     """Run one command and return its exit code. Nothing but `--debug` ever shows a traceback."""
     debug = "--debug" in argv
+    if debug:
+        to_stderr(verbose=True)
+    words, said = [a for a in argv if a != "--debug"], io.StringIO()
     try:
-        command: Any = tyro.cli(
-            Command, prog="halfseen", description=_ABOUT, args=[a for a in argv if a != "--debug"], config=_MARKERS
-        )
+        with contextlib.redirect_stderr(said):
+            command: Any = tyro.cli(Command, prog="halfseen", description=_ABOUT, args=words, config=_MARKERS)
     except SystemExit as stop:
-        return int(stop.code or EXIT_OK)
+        return EXIT_OK if not stop.code else _fail(_usage_sentence(said.getvalue(), words), EXIT_USER, debug=False)
     with warnings.catch_warnings():
         if not debug:
             # Decoders warn about odd files in their own words; what matters to the user comes as an error or a note.
             warnings.simplefilter("ignore")
         return _guarded(command, debug)
+
+
+def _usage_sentence(boxed: str, words: Sequence[str]) -> str:
+    """The parser's boxed complaint as one sentence of four parts."""
+    inner = [line.strip("│ ") for line in boxed.splitlines() if line.startswith("│")]
+    told = " ".join(takewhile(lambda line: not line.startswith("─"), inner))
+    asked = " ".join(["halfseen", *(w for w in words[:2] if w.isalpha()), "--help"])
+    got = told or "nothing that names a command"
+    return str(UserError("the command cannot be read", got=got, accepted=f"what '{asked}' lists", do="Correct it."))
 
 
 def _guarded(command: Any, debug: bool) -> int:
@@ -81,23 +100,14 @@ def _guarded(command: Any, debug: bool) -> int:
     except OSError as error:
         return _fail(str(from_os_error(error)), EXIT_USER, debug)
     except MemoryError:
-        return _fail(
-            "memory ran out: got less than the task needs; accepted: a smaller task. Lower --max-size or --views.",
-            EXIT_USER,
-            debug,
-        )
+        return _fail(_NO_MEMORY, EXIT_USER, debug)
     except KeyboardInterrupt:
-        return _fail(
-            "interrupted; 'halfseen reconstruct ... --resume' goes on from the last checkpoint.",
-            EXIT_INTERRUPTED,
-            debug,
-        )
+        return _fail(_INTERRUPTED, EXIT_INTERRUPTED, debug)
     except Exception as error:  # noqa: BLE001 - the last door: a bug must not show a traceback either
-        return _fail(
-            f"a bug in halfseen ({type(error).__name__}: {error}). Run again with --debug and report it, please.",
-            EXIT_BUG,
-            debug,
-        )
+        if any(words in str(error) for words in _ALLOCATION):
+            return _fail(_NO_MEMORY, EXIT_USER, debug)
+        sentence = f"a bug in halfseen ({type(error).__name__}: {error}). Run again with --debug and report it, please."
+        return _fail(sentence, EXIT_BUG, debug)
 
 
 def _fail(sentence: str, code: int, debug: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,7 @@ class Render:
         from halfseen import api
         from halfseen.cameras import paths
         from halfseen.cameras.cameras import make
+        from halfseen.images import video
 
         given = [
             n for n, v in (("--cameras", self.cameras), ("--orbit", self.orbit), ("--path", self.path)) if v is not None
@@ -63,10 +65,20 @@ class Render:
                 accepted="--cameras, --orbit or --path",
                 do="Give one of them.",
             )
+        if self.frames < 1:
+            raise UserError("--frames is too small", got=str(self.frames), accepted="1 or more", do="Change it.")
+        if self.video:
+            video.check_fps(self.fps)
         if self.cameras is not None:
-            return api.read_cameras(self.cameras)
+            return _noted(*api.read_cameras(self.cameras, run))
         if self.orbit is not None:
             return api.orbit(run, self.orbit)
         assert self.path is not None
-        keys = api.read_cameras(self.path)
-        return make(paths.interpolate(keys.c2w, max(1, self.frames)), keys.intrinsics[0], keys.size(0))
+        keys = _noted(*api.read_cameras(self.path, run))
+        return make(paths.interpolate(keys.c2w, self.frames), keys.intrinsics[0], keys.size(0))
+
+
+def _noted(cameras: Cameras, notes: list[str]) -> Cameras:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    return cameras

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,15 +23,20 @@ Groups = Mapping[str, Mapping[str, "torch.Tensor"]]
 
 def save(folder: Path, groups: Groups, meta: dict[str, Any]) -> None:
     """Write one checkpoint folder atomically, replacing an older one of the same name."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     if folder.exists():
         shutil.rmtree(folder)
     with new_folder(folder) as partial:
         for name, tensors in groups.items():
-            save_file(
-                {k: t.detach().cpu().contiguous() for k, t in tensors.items()}, str(partial / f"{name}.safetensors")
-            )
+            path = partial / f"{name}.safetensors"
+            try:
+                save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, str(path))
+            except SafetensorError as error:
+                # The library words the system's error itself; its number is all that is left of it.
+                code = errno.ENOSPC if f"os error {errno.ENOSPC}" in str(error) else errno.EIO
+                raise OSError(code, str(error), str(path)) from error
         write_json(partial / META, {**meta, "groups": sorted(groups)})
 
 

@@ -18,6 +18,14 @@ SCHEMA_VERSION = 1
 T = TypeVar("T")
 
 
+def within(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a setting outside its range; called from the `__post_init__` of config records."""
+    if not low <= value <= high:
+        raise UserError(
+            f"setting {name} is out of range", got=f"{value:g}", accepted=f"{low:g} to {high:g}", do="Change it."
+        )
+
+
 def to_plain(value: Any) -> Any:
     """Plain data (dict, list, str, number, bool, None) of a config record."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -41,7 +41,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     An existing folder at `path` is refused unless it is empty, so nothing is ever mixed or overwritten.
     """
-    path = Path(path)
+    path = Path(path).resolve()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(
             "the output exists already",
@@ -72,8 +72,17 @@ def inside(folder: Path, name: str, *, what: str) -> Path:
             do="Correct the file.",
         )
     root = folder.resolve()
-    path = (folder / name.replace("\\", "/")).resolve()
-    if not path.is_relative_to(root):
+    try:
+        path = (folder / name.replace("\\", "/")).resolve()
+        path.is_file()
+    except (ValueError, RuntimeError, OSError) as error:
+        raise UserError(
+            f"{what} names no file",
+            got=quote(name),
+            accepted="a relative path inside the capture",
+            do="Correct the file.",
+        ) from error
+    if path == root or not path.is_relative_to(root):
         raise UserError(
             f"{what} leaves the capture's folder",
             got=quote(name),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,26 +134,50 @@ def check_unique(names: Iterable[str], where: str) -> None:
         seen.add(name)
 
 
-def read_splits(folder: Path, count: int) -> tuple[Split, ...]:
-    """Split files of the seva / ReconFusion kind beside a capture: train_test_split_K.json."""
+def read_splits(folder: Path, present: Sequence[bool]) -> tuple[Split, ...]:
+    """Split files of the seva / ReconFusion kind beside a capture: train_test_split_K.json.
+
+    Their ids count all listed pictures, also those that are absent (`present` is False there); the result counts views.
+    """
     splits = []
     for path in sorted(folder.glob(SPLIT_FILES)):
         fields = Fields.of(read_json(path), path.name)
-        train, test = (_ids(fields, key, count) for key in ("train_ids", "test_ids"))
+        train, test = (_ids(fields, key, present) for key in ("train_ids", "test_ids"))
+        if set(train) & set(test):
+            got = f"{sorted(set(train) & set(test))[:8]} in both lists"
+            raise UserError(
+                f"{path.name} holds out what it trains on", got=got, accepted="two lists apart", do="Correct it."
+            )
         splits.append(Split(path.stem, train, test))
     return tuple(splits)
 
 
-def _ids(fields: Fields, key: str, count: int) -> tuple[int, ...]:
-    ids = tuple(int(finite(v, f"{fields.where}: '{key}'")) for v in fields.items(key))
-    if any(not 0 <= i < count for i in ids):
+def _ids(fields: Fields, key: str, present: Sequence[bool]) -> tuple[int, ...]:
+    """Ids of one list, turned from numbers of listed pictures into numbers of views."""
+    place = np.cumsum(present) - 1
+    ids = []
+    for value in fields.items(key):
+        number = finite(value, f"{fields.where}: '{key}'")
+        if number != int(number) or not 0 <= number < len(present) or not present[int(number)]:
+            raise UserError(
+                f"{fields.where}: '{key}' names a view that is not there",
+                got=f"{number:g}",
+                accepted=f"whole numbers from 0 to {len(present) - 1}, of pictures that exist",
+                do="Correct the split file, or copy the missing pictures.",
+            )
+        ids.append(int(place[int(number)]))
+    check_unique(map(str, ids), f"{fields.where}: '{key}'")
+    return tuple(ids)
+
+
+def check_aspect(part: tuple[int, int], image: PictureFile, where: str) -> None:
+    """A mask or depth map must show the same frame as its picture, at any resolution."""
+    sx, sy = part[0] / image.width, part[1] / image.height
+    if abs(sx - sy) > 1.0 / min(image.width, image.height):
+        got = f"{part[0]} x {part[1]} for a picture of {image.width} x {image.height}"
         raise UserError(
-            f"{fields.where}: '{key}' names a view that is not there",
-            got=f"{ids[:12]}",
-            accepted=f"0 to {count - 1}",
-            do="Correct the split file.",
+            f"{where} does not fit its picture", got=got, accepted="the same aspect ratio", do="Correct it."
         )
-    return ids
 
 
 def _bad_pose(where: str, got: str) -> UserError:

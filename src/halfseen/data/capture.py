@@ -166,7 +166,9 @@ class Capture:
     splits: tuple[Split, ...] = ()
     mask_role: MaskRole | None = None  # None: no masks, or not stated
     background: Colour | None = None  # constant colour behind an object
+    on_background: bool = False  # whether the pictures already show the object over that colour
     units: str = "unknown"
+    unkept: tuple[str, ...] = ()  # what the files held and this record does not, for writers to name as lost
     notes: tuple[str, ...] = field(default=())  # what was assumed, dropped or guessed, one sentence each
 
     def __len__(self) -> int:

@@ -10,7 +10,8 @@ from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras
 from halfseen.common.rng import generator
 from halfseen.data import normalise
-from halfseen.data.capture import Capture
+from halfseen.data.capture import Capture, PictureFile
+from halfseen.images import io
 
 # Points drawn in the unit ball to measure how much of the scene the views cover.
 COVERAGE_POINTS = 4096
@@ -23,6 +24,13 @@ SAME_PLACE = 1e-4
 # A spread below this (degrees around the scene) cannot fix depth.
 MIN_BASELINE_ANGLE = 1.0
 SPARSE_VIEWS = 2
+# Captures of more views are measured on this many of them, spread evenly: pairs grow with the square.
+MAX_MEASURED = 300
+MAX_APART = 60
+# The grid of pixels and the depths (as shares of the scene's distance) that stand for a frustum.
+_FRUSTUM_GRID, _FRUSTUM_MARGIN, _FRUSTUM_DEPTHS = 7, 0.1, (0.5, 2.0)
+_FAR_APART = 1e30
+_FULL_TURN = 360.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,16 @@ class Report:
     warnings: tuple[str, ...]
 
 
+def decode_all(capture: Capture) -> None:
+    """Decode every picture, mask and depth map once; a damaged one is an error that names it."""
+    for view in capture.views:
+        for picture in (view.image, view.mask):
+            if isinstance(picture, PictureFile):
+                io.verify(picture.path)
+        if view.depth is not None:
+            view.depth.read()
+
+
 def check(capture: Capture) -> Report:
     """Inspect a capture. Never fails on a capture that a reader accepted."""
     sizes: dict[tuple[int, int], int] = {}
@@ -88,14 +106,15 @@ def check(capture: Capture) -> Report:
 
 
 def _geometry(capture: Capture) -> Geometry:
-    cameras = capture.cameras()
+    every = capture.cameras()
+    cameras = every[_some(len(every), MAX_MEASURED)]
     frame = normalise.measure(capture)
     angles = view_angles(cameras, frame.focus)
     ranges = normalise.depth_ranges(capture)
     twice, once = coverage(cameras, frame)
     fov = cameras.field_of_view().median(0).values.tolist()
     half = 1 / frame.to_box.scale
-    nearest = angles + torch.eye(len(cameras)) * 360
+    nearest = angles + torch.eye(len(cameras)) * _FULL_TURN
     return Geometry(
         (fov[0], fov[1]),
         _triple(frame.focus),
@@ -111,6 +130,11 @@ def _geometry(capture: Capture) -> Geometry:
         once,
         (min(r[0] for r in ranges), max(r[1] for r in ranges)),
     )
+
+
+def _some(count: int, most: int) -> list[int]:
+    """All of `count` numbers, or `most` of them spread evenly."""
+    return list(range(count)) if count <= most else [round(i * (count - 1) / (most - 1)) for i in range(most)]
 
 
 def view_angles(cameras: Cameras, focus: torch.Tensor) -> torch.Tensor:
@@ -155,19 +179,21 @@ def _warnings(capture: Capture, sizes: dict[tuple[int, int], int], geometry: Geo
 
 
 def _pose_warnings(capture: Capture, geometry: Geometry) -> list[str]:
-    cameras, out = capture.cameras(), []
-    gaps = torch.cdist(cameras.centres, cameras.centres) + torch.eye(len(cameras)) * 1e30
+    out = []
+    chosen = capture.select(_some(len(capture), MAX_MEASURED))
+    cameras = chosen.cameras()
+    gaps = torch.cdist(cameras.centres, cameras.centres) + torch.eye(len(cameras)) * _FAR_APART
     twins = [(i, int(gaps[i].argmin())) for i in range(len(cameras)) if gaps[i].min() < SAME_PLACE * geometry.distance]
     if twins:
         a, b = twins[0]
         out.append(
-            f"{len(twins)} views stand where another one stands (such as {capture.views[a].name} and {capture.views[b].name})"
+            f"{len(twins)} views stand where another one stands (such as {chosen.views[a].name} and {chosen.views[b].name})"
         )
     if geometry.spread < MIN_BASELINE_ANGLE:
         out.append(f"all views lie within {geometry.spread:.1f} degrees: depth cannot be measured")
     if geometry.neighbour > MAX_NEIGHBOUR_ANGLE:
         out.append(f"neighbouring views are {geometry.neighbour:.0f} degrees apart: surfaces will be seen once only")
-    apart = [capture.views[i].name for i in _looking_apart(cameras, normalise.measure(capture))]
+    apart = [chosen.views[i].name for i in _looking_apart(cameras, normalise.measure(capture))]
     if apart:
         out.append(
             f"{len(apart)} of {len(cameras)} cameras look apart from all others ({', '.join(apart[:3])}): wrong axes, or photos that do not overlap"
@@ -177,11 +203,12 @@ def _pose_warnings(capture: Capture, geometry: Geometry) -> list[str]:
 
 def _looking_apart(cameras: Cameras, frame: normalise.Frame) -> list[int]:
     """Views whose frustum, down to twice the distance of the scene, is hardly in any other view."""
-    fractions = torch.linspace(0.5, 2.0, 7, dtype=torch.float64) * frame.distance
+    fractions = torch.linspace(*_FRUSTUM_DEPTHS, _FRUSTUM_GRID, dtype=torch.float64) * frame.distance
+    share = torch.linspace(_FRUSTUM_MARGIN, 1 - _FRUSTUM_MARGIN, _FRUSTUM_GRID, dtype=torch.float64)
+    grid = torch.cartesian_prod(share, share)
     apart = []
-    for i in range(len(cameras)):
+    for i in _some(len(cameras), MAX_APART):
         width, height = cameras.size(i)
-        grid = torch.cartesian_prod(torch.linspace(0.1, 0.9, 7), torch.linspace(0.1, 0.9, 7)).to(torch.float64)
         pixels = grid * torch.tensor([width, height])
         ray = rays.cast(cameras, torch.full((len(pixels),), i), pixels)
         points = (ray.origins[:, None] + fractions[:, None] * ray.directions[:, None]).reshape(-1, 3)

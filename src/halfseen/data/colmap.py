@@ -59,13 +59,13 @@ def read_text(folder: Path) -> Capture:
 def write(capture: Capture, folder: Path) -> list[str]:
     """Write images and a binary model; returns what was lost."""
     colmap_binary.write(_model(capture, folder), _made(folder))
-    return _losses(capture)
+    return _losses(capture, folder)
 
 
 def write_text(capture: Capture, folder: Path) -> list[str]:
     """Write images and a text model; returns what was lost."""
     colmap_text.write(_model(capture, folder), _made(folder))
-    return _losses(capture)
+    return _losses(capture, folder)
 
 
 def _sparse(folder: Path, suffix: str) -> Path | None:
@@ -86,10 +86,11 @@ def _capture(folder: Path, model: Model, layout: str) -> Capture:
     build.check_unique((i.name for i in model.images), "the COLMAP model")
     check_frames(model, "the COLMAP model")
     images = next((folder / n for n in _IMAGE_FOLDERS if (folder / n).is_dir()), folder)
-    views, absent = [], []
+    views, absent, present = [], [], []
     for image in sorted(model.images, key=lambda i: i.name):
         path = inside(images, image.name, what="the COLMAP model: image name")
-        if path.is_file():
+        present.append(path.is_file())
+        if present[-1]:
             views.append(_view(path, image, model))
         else:
             absent.append(image.name)
@@ -104,9 +105,16 @@ def _capture(folder: Path, model: Model, layout: str) -> Capture:
         (f"{len(absent)} of {len(model.images)} registered pictures are absent and were left out",) if absent else ()
     )
     points = Points(model.xyz, model.rgb) if len(model.xyz) else None
-    return Capture(
-        tuple(views), layout, folder, points=points, splits=build.read_splits(folder, len(views)), notes=notes
-    )
+    return Capture(tuple(views), layout, folder, points=points, splits=build.read_splits(folder, present), notes=notes)
+
+
+def _unkept(model: Model) -> tuple[str, ...]:
+    out = []
+    if model.observations:
+        out.append(f"{model.observations} observations of points in pictures")
+    if any(len(rig.sensors) > 1 for rig in model.rigs.values()):
+        out.append("rigs of several cameras")
+    return tuple(out)
 
 
 def _view(path: Path, image: ModelImage, model: Model) -> View:
@@ -135,8 +143,7 @@ def _model(capture: Capture, folder: Path) -> Model:
     quaternions, translations = convert.colmap_from_opencv(cameras.c2w)
     known: dict[ModelCamera, int] = {}
     images, frames = [], []
-    for i, (view, stem) in enumerate(zip(capture.views, emit.stems(capture), strict=True)):
-        name = stem + emit.suffix(view.image)
+    for i, (view, name) in enumerate(zip(capture.views, emit.files(capture), strict=True)):
         emit.write_picture(view.image, folder / "images" / name)
         camera = camera_from(_intrinsics(cameras, i), view.lens, *cameras.size(i))
         camera_id = known.setdefault(camera, len(known) + 1)
@@ -153,5 +160,6 @@ def _intrinsics(cameras: Cameras, view: int) -> Intrinsics:
     return fx, fy, cx, cy
 
 
-def _losses(capture: Capture) -> list[str]:
-    return emit.losses(capture, ("poses", "lens", "points"))
+def _losses(capture: Capture, folder: Path) -> list[str]:
+    rank = {old: new for new, old in enumerate(emit.order(emit.files(capture)))}
+    return emit.write_splits(capture, folder, rank) + emit.losses(capture, ("poses", "lens", "points", "splits"))

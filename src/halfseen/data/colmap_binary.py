@@ -68,10 +68,12 @@ class _Cursor:
 
 def read(folder: Path) -> Model:
     """Read cameras.bin, images.bin and, where present, points3D.bin, rigs.bin, frames.bin."""
-    xyz, rgb = _read_points(folder / "points3D.bin")
+    xyz, rgb, observations = _read_points(folder / "points3D.bin")
     rigs = _read_rigs(folder / "rigs.bin") if (folder / "rigs.bin").is_file() else {}
     frames = _read_frames(folder / "frames.bin") if (folder / "frames.bin").is_file() else ()
-    return Model(_read_cameras(folder / "cameras.bin"), _read_images(folder / "images.bin"), xyz, rgb, rigs, frames)
+    return Model(
+        _read_cameras(folder / "cameras.bin"), _read_images(folder / "images.bin"), xyz, rgb, rigs, frames, observations
+    )
 
 
 def _read_cameras(path: Path) -> dict[int, ModelCamera]:
@@ -95,17 +97,19 @@ def _read_images(path: Path) -> tuple[ModelImage, ...]:
     return tuple(images)
 
 
-def _read_points(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_points(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
     if not path.is_file():
-        return np.zeros((0, 3)), np.zeros((0, 3), np.uint8)
+        return np.zeros((0, 3)), np.zeros((0, 3), np.uint8), 0
     cursor = _Cursor(path)
     count = cursor.count(_POINT3D + 8)
     xyz, rgb = np.zeros((count, 3)), np.zeros((count, 3), np.uint8)
+    observations = 0
     for i in range(count):
         values = cursor.take("Q3d3BdQ")
+        observations += values[8]
         xyz[i], rgb[i] = values[1:4], values[4:7]
         cursor.skip(values[8] * _TRACK)
-    return xyz, rgb
+    return xyz, rgb, observations
 
 
 def _read_rigs(path: Path) -> dict[int, ModelRig]:

@@ -83,6 +83,7 @@ class Model:
     rgb: np.ndarray  # [N, 3] uint8
     rigs: dict[int, ModelRig] = field(default_factory=dict)
     frames: tuple[ModelFrame, ...] = ()
+    observations: int = 0  # entries of the points' tracks, which are counted and not kept
 
 
 def model_name(model_id: int) -> tuple[str, int]:

@@ -16,10 +16,12 @@ _SENSORS = {"CAMERA": CAMERA_SENSOR, "IMU": 1}
 
 def read(folder: Path) -> Model:
     """Read cameras.txt, images.txt and, where present, points3D.txt, rigs.txt, frames.txt."""
-    xyz, rgb = _read_points(folder / "points3D.txt")
+    xyz, rgb, observations = _read_points(folder / "points3D.txt")
     rigs = _read_rigs(folder / "rigs.txt") if (folder / "rigs.txt").is_file() else {}
     frames = _read_frames(folder / "frames.txt") if (folder / "frames.txt").is_file() else ()
-    return Model(_read_cameras(folder / "cameras.txt"), _read_images(folder / "images.txt"), xyz, rgb, rigs, frames)
+    return Model(
+        _read_cameras(folder / "cameras.txt"), _read_images(folder / "images.txt"), xyz, rgb, rigs, frames, observations
+    )
 
 
 def _rows(path: Path, *, keep_empty: bool = False) -> Iterator[tuple[str, list[str]]]:
@@ -68,12 +70,15 @@ def _read_images(path: Path) -> tuple[ModelImage, ...]:
     return tuple(images)
 
 
-def _read_points(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_points(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
     if not path.is_file():
-        return np.zeros((0, 3)), np.zeros((0, 3), np.uint8)
-    rows = [_numbers(words[1:7], place, 6) for place, words in _rows(path)]
+        return np.zeros((0, 3)), np.zeros((0, 3), np.uint8), 0
+    rows, observations = [], 0
+    for place, words in _rows(path):
+        rows.append(_numbers(words[1:7], place, 6))
+        observations += max(0, len(words) - 8) // 2
     table = np.array(rows, dtype=np.float64).reshape(-1, 6)
-    return table[:, :3], table[:, 3:].clip(0, 255).astype(np.uint8)
+    return table[:, :3], table[:, 3:].clip(0, 255).astype(np.uint8), observations
 
 
 def _sensor(words: list[str], place: str) -> tuple[int, int]:

@@ -10,7 +10,9 @@ from pathlib import Path, PurePosixPath
 import torch
 
 from halfseen.cameras import cameras as cams
-from halfseen.cameras.cameras import Cameras
+from halfseen.cameras.cameras import Cameras, concat
+from halfseen.cameras.lens import pinhole_for
+from halfseen.common.jsonfile import write_json
 from halfseen.data.capture import Capture, Picture, PictureFile
 from halfseen.data.load import relens
 from halfseen.images import io
@@ -19,13 +21,42 @@ from halfseen.images import io
 _COMMON_SUFFIXES = (".jpg", ".jpeg", ".png")
 # Cameras closer than this (relative, in pixels) count as equal when a format stores only one.
 _SAME = 1e-9
+_SPLIT = "train_test_split_"
 
 
 def stems(capture: Capture) -> list[str]:
     """One file stem for each view: the view's own file name when that is unique, else numbered."""
-    names = [PurePosixPath(v.name).name.split(".")[0] or "view" for v in capture.views]
-    safe = ["".join(c if c.isalnum() or c in "-_" else "_" for c in n) for n in names]
+    safe = [_safe(v.name) for v in capture.views]
     return safe if len(set(safe)) == len(safe) else [f"{i:05d}" for i in range(len(safe))]
+
+
+def _safe(name: str) -> str:
+    stem = PurePosixPath(name).stem.lstrip(".") or "view"
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)
+
+
+def files(capture: Capture) -> list[str]:
+    """File names of all pictures."""
+    return [stem + suffix(v.image) for stem, v in zip(stems(capture), capture.views, strict=True)]
+
+
+def order(names: list[str]) -> list[int]:
+    """The order in which readers that sort by file name will find these files. Every writer numbers its rows by it."""
+    return sorted(range(len(names)), key=lambda i: names[i])
+
+
+def write_splits(capture: Capture, folder: Path, rank: dict[int, int]) -> list[str]:
+    """Write seva's split files with new view numbers; returns what was lost."""
+    lost, used = [], set()
+    for split in capture.splits:
+        name = split.name if split.name.startswith(_SPLIT) else f"{_SPLIT}{len(split.train)}"
+        if name in used:
+            lost.append(f"split {split.name} is lost: another one has as many inputs")
+            continue
+        used.add(name)
+        ids = {"train_ids": [rank[i] for i in split.train], "test_ids": [rank[i] for i in split.test]}
+        write_json(folder / f"{name}.json", ids)
+    return lost
 
 
 def suffix(picture: Picture) -> str:
@@ -38,6 +69,7 @@ def write_picture(picture: Picture, path: Path) -> None:
     """Copy the file when the suffix stays, else decode and write PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(picture, PictureFile) and picture.path.suffix.lower() == path.suffix:
+        io.verify(picture.path)  # a broken file must not be passed on as if it were whole
         shutil.copyfile(picture.path, path)
     else:
         io.write_png(path, picture.read())
@@ -68,27 +100,37 @@ def centred(cameras: Cameras) -> bool:
 def shared_pinhole(capture: Capture, *, centre: bool) -> tuple[Capture, list[str]]:
     """The capture resampled so that one pinhole camera serves all views, and what that changed.
 
-    Used by formats that store a single camera. With `centre`, pixels are square and the principal point is the middle.
-    Views that fit already are left as they are, so nothing is resampled without need.
+    Used by formats that store a single camera. With `centre`, pixels are square and the principal point is the middle. The
+    camera sees only what every photo shows, so no unknown pixels arise. Views that fit already are left as they are.
     """
     cameras = capture.cameras()
     bent = any(v.lens.bends for v in capture.views)
     if not bent and same_cameras(cameras) and (not centre or centred(cameras)):
         return capture, []
-    focal = cameras.intrinsics[0].clone()
-    width, height = cameras.size(0)
-    if centre:
-        focal[:2] = focal[:2].max()
-        focal[2:] = torch.tensor([width / 2, height / 2])
-    views = []
-    for view in capture.views:
-        camera = view.camera
-        assert camera is not None
-        views.append(relens(view, camera, cams.make(camera.c2w[0], focal, (width, height))))
+    flat = concat([pinhole_for(cameras[i], v.lens) for i, v in enumerate(capture.views)])
+    target = _common_camera(flat, centre)
+    views = tuple(
+        relens(v, cameras[i], replace(target, c2w=cameras.c2w[i : i + 1])) for i, v in enumerate(capture.views)
+    )
     why = "lens distortion" if bent else "differing or off-centre intrinsics"
-    return replace(capture, views=tuple(views)), [
-        f"pictures were resampled to one pinhole camera, because the format has no room for {why}"
-    ]
+    width, height = target.size()
+    sentence = f"pictures were resampled to one pinhole camera and cut to {width}x{height}, because the format has no room for {why}"
+    return replace(capture, views=views), [sentence]
+
+
+def _common_camera(cameras: Cameras, centre: bool) -> Cameras:
+    """One camera that sees what all of these see (same axes each): the smallest opening to each of the four sides."""
+    focal, principal = cameras.intrinsics[:, :2], cameras.intrinsics[:, 2:]
+    near = (principal / focal).amin(0)  # left, top
+    far = ((cameras.sizes - principal) / focal).amin(0)  # right, bottom
+    if centre:
+        near = far = torch.minimum(near, far)
+    f = focal.median(0).values
+    f = f.max().expand(2) if centre else f
+    size = torch.floor((near + far) * f + _SAME).clamp_min(1)
+    middle = size / 2 if centre else near * f
+    intrinsics = torch.cat([f, middle])
+    return cams.make(cameras.c2w[:1], intrinsics, (int(size[0]), int(size[1])))
 
 
 def losses(capture: Capture, keeps: Sequence[str]) -> list[str]:
@@ -102,8 +144,8 @@ def losses(capture: Capture, keeps: Sequence[str]) -> list[str]:
         "splits": bool(capture.splits),
         "bounds": any(v.near_far is not None for v in capture.views),
     }
-    return [
-        f"{name} are lost: the format has no place for them"
-        for name, present in has.items()
-        if present and name not in keeps
-    ]
+    lost = [f"{n} are lost: the format has no place for them" for n, there in has.items() if there and n not in keeps]
+    lost += [f"{what} are lost" for what in capture.unkept]
+    if "names" not in keeps and [PurePosixPath(v.name).stem for v in capture.views] != stems(capture):
+        lost.append("file names were replaced, because they are not unique or not plain")
+    return lost

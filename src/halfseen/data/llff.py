@@ -47,7 +47,7 @@ def read(folder: Path) -> Capture:
             do="Remove the pictures that have no pose.",
         )
     views = tuple(_view(path, row, i) for i, (path, row) in enumerate(zip(photos, table, strict=True)))
-    return Capture(views, NAME, folder, splits=build.read_splits(folder, len(views)))
+    return Capture(views, NAME, folder, splits=build.read_splits(folder, [True] * len(views)))
 
 
 def _view(path: Path, row: np.ndarray, index: int) -> View:
@@ -68,7 +68,8 @@ def write(capture: Capture, folder: Path) -> list[str]:
     capture.cameras()
     bounds = depth_ranges(capture)
     flat, changed = emit.shared_pinhole(capture, centre=True)
-    order = sorted(range(len(flat)), key=lambda i: emit.stems(flat)[i])
+    names = emit.files(flat)
+    order = emit.order(names)
     cameras = flat.cameras()
     poses = convert.llff_from_opencv(cameras.c2w)
     rows = []
@@ -76,8 +77,8 @@ def write(capture: Capture, folder: Path) -> list[str]:
         width, height = cameras.size(i)
         intrinsics = poses.new_tensor([[height], [width], [cameras.intrinsics[i, 0].item()]])
         rows.append(np.concatenate([torch.cat([poses[i], intrinsics], 1).reshape(-1).numpy(), bounds[i]]))
-        view = flat.views[i]
-        emit.write_picture(view.image, folder / "images" / f"{emit.stems(flat)[i]}{emit.suffix(view.image)}")
+        emit.write_picture(flat.views[i].image, folder / "images" / names[i])
     np.save(folder / FILE, np.stack(rows))
     guessed = [] if all(v.near_far for v in capture.views) else ["near and far depths were estimated"]
-    return emit.losses(capture, ("poses", "bounds", "lens")) + changed + guessed
+    lost = emit.write_splits(capture, folder, {old: new for new, old in enumerate(order)})
+    return lost + emit.losses(capture, ("poses", "bounds", "lens", "splits")) + changed + guessed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -10,8 +10,8 @@ from torch import Tensor
 from halfseen.cameras import lens as lenses
 from halfseen.cameras.cameras import Cameras
 from halfseen.cameras.lens import Lens
-from halfseen.data.capture import Capture, Colour, Depth, MaskRole, PictureArray, View
-from halfseen.images import color, resize
+from halfseen.data.capture import Capture, Colour, Depth, MaskRole, PictureArray, VideoFrame, View
+from halfseen.images import color, resize, video
 
 # Outside an object's mask a picture counts as one constant colour when nearly all pixels are within three 8-bit steps of it;
 # the rest may be the object's own antialiased border.
@@ -24,32 +24,60 @@ _OUTSIDE = 0.01
 def load(capture: Capture, max_size: int) -> Capture:
     """Decode all views at no more than `max_size` pixels on the longer side, undistorted, objects over their background.
 
-    Afterwards every picture is an array, every lens is a pinhole, and cameras fit their pictures exactly.
+    Afterwards every picture is an array, every lens is a pinhole, and cameras fit their pictures exactly. Loading what was
+    loaded before changes nothing.
     """
-    views = tuple(load_view(v, max_size) for v in capture.views)
-    transparent = any(v.image.pixels.shape[-1] == 4 for v in views if isinstance(v.image, PictureArray))
-    views = tuple(_split_alpha(v) for v in views)
-    role, background, note = _mask_meaning(capture, views, transparent)
-    if role == "object" and background is not None:
-        views = tuple(_composite(v, background) for v in views)
-    loaded = replace(capture, views=views, mask_role=role, background=background)
-    return loaded.noted(note) if note else loaded
-
-
-def load_view(view: View, max_size: int) -> View:
-    """Decode one view; without a camera it is only shrunk. Transparency stays in the fourth channel."""
-    pixels = view.image.read()
-    width, height = resize.fit(view.image.width, view.image.height, max_size)
-    pixels = resize.resize(pixels, width, height)
-    mask = None if view.mask is None else resize.resize(view.mask.read_grey()[..., None], width, height)[..., 0]
-    if view.camera is None:
-        return replace(view, image=PictureArray(pixels), mask=None if mask is None else PictureArray(mask))
-    source = view.camera.resized(width, height)
-    return relens(
-        replace(view, image=PictureArray(pixels), mask=None if mask is None else PictureArray(mask)),
-        source,
-        lenses.pinhole_for(source, view.lens),
+    capture = with_frames(capture)
+    behind = capture.background or color.WHITE
+    decoded = [load_view(v, max_size, behind) for v in capture.views]
+    views, cut = tuple(v for v, _ in decoded), any(c for _, c in decoded)
+    meaning = _mask_meaning(capture, views, cut)
+    if meaning.composite and meaning.background is not None:
+        views = tuple(_composite(v, meaning.background) for v in views)
+    loaded = replace(
+        capture,
+        views=views,
+        mask_role=meaning.role,
+        background=meaning.background,
+        on_background=meaning.role == "object",
     )
+    return loaded.noted(meaning.note) if meaning.note else loaded
+
+
+def with_frames(capture: Capture) -> Capture:
+    """The capture with frames of videos decoded, each video read once."""
+    wanted = {v.image.path for v in capture.views if isinstance(v.image, VideoFrame)}
+    frames = {}
+    for path in sorted(wanted):
+        numbers = {v.image.index for v in capture.views if isinstance(v.image, VideoFrame) and v.image.path == path}
+        frames.update({(path, i): f for i, f in enumerate(video.frames(path)) if i in numbers})
+    views = []
+    for view in capture.views:
+        key = (view.image.path, view.image.index) if isinstance(view.image, VideoFrame) else None
+        views.append(replace(view, image=PictureArray(frames[key])) if key in frames else view)
+    return replace(capture, views=tuple(views))
+
+
+def load_view(view: View, max_size: int, background: Colour) -> tuple[View, bool]:
+    """Decode one view, and say whether it was cut out by transparency. Without a camera it is only shrunk.
+
+    Transparent pixels have no colour, so they are put over the background before anything is averaged; what covers them
+    becomes the mask. A picture that is opaque everywhere is an ordinary one, whatever channels its file has.
+    """
+    pixels = view.image.read()
+    mask = None if view.mask is None else view.mask.read_grey()
+    cut = pixels.shape[-1] == 4 and bool((pixels[..., 3] < 1).any())
+    if cut:
+        alpha = pixels[..., 3] if mask is None else pixels[..., 3] * mask
+        pixels, mask = color.over(pixels[..., :3], alpha, background), alpha
+    width, height = resize.fit(view.image.width, view.image.height, max_size)
+    pixels = resize.resize(pixels[..., :3], width, height)
+    small = None if mask is None else PictureArray(resize.resize(mask[..., None], width, height)[..., 0])
+    shrunk = replace(view, image=PictureArray(pixels), mask=small)
+    if view.camera is None:
+        return shrunk, cut
+    source = view.camera.resized(width, height)
+    return relens(shrunk, source, lenses.pinhole_for(source, view.lens)), cut
 
 
 def relens(view: View, source: Cameras, target: Cameras) -> View:
@@ -116,35 +144,40 @@ def _depth_on(depth: Depth, source: Cameras, lens: Lens, target: Cameras) -> Dep
     return Depth(values, values.shape[1], values.shape[0])
 
 
-def _split_alpha(view: View) -> View:
-    """Move transparency into the mask, where it joins a mask that is there already."""
-    pixels = view.image.read()
-    if pixels.shape[-1] != 4:
-        return view
-    alpha = pixels[..., 3] if view.mask is None else pixels[..., 3] * view.mask.read_grey()
-    return replace(view, image=PictureArray(pixels[..., :3]), mask=PictureArray(alpha))
+@dataclass(frozen=True)
+class _Meaning:
+    """What the masks of a capture mean, the colour behind an object, and whether pictures must still be put over it."""
+
+    role: MaskRole | None
+    background: Colour | None
+    composite: bool = False
+    note: str | None = None
 
 
-def _mask_meaning(
-    capture: Capture, views: tuple[View, ...], transparent: bool
-) -> tuple[MaskRole | None, Colour | None, str | None]:
-    """What the masks mean, and the colour behind an object. Stated roles win; transparency means object over white."""
+def _mask_meaning(capture: Capture, views: tuple[View, ...], cut: bool) -> _Meaning:
+    """Stated roles win; transparency cuts out an object; else pictures that are constant outside their masks show one."""
     if all(v.mask is None for v in views):
-        return None, capture.background, None
-    if transparent:
-        return "object", capture.background or color.WHITE, None
-    if capture.mask_role is not None:
-        background = capture.background or color.WHITE
-        return capture.mask_role, (background if capture.mask_role == "object" else None), None
-    constant = _constant_outside(views)
+        return _Meaning(None, capture.background)
+    constant = None if cut else _constant_outside(views)
+    if capture.mask_role == "valid":
+        return _Meaning("valid", None)
+    if cut:
+        note = None if capture.mask_role else "transparent pictures are taken as cut-out objects"
+        return _Meaning("object", capture.background or color.WHITE, note=note)
+    if capture.mask_role == "object":
+        background = capture.background or constant or color.WHITE
+        done = capture.on_background or (constant is not None and _same_colour(constant, background))
+        return _Meaning("object", background, composite=not done)
     if constant is not None:
         rgb = ", ".join(f"{c:.2f}" for c in constant)
-        return "object", constant, f"masks are taken as the object, because all pictures are ({rgb}) outside them"
-    return (
-        "valid",
-        None,
-        'masks are taken as the usable part of each photo (black is ignored); state "mask_role": "object" if they cut out the object',
-    )
+        note = f"masks are taken as the object, because all pictures are ({rgb}) outside them"
+        return _Meaning("object", constant, note=note)
+    note = 'masks are taken as the usable part of each photo (black is ignored); state "mask_role": "object" if they cut out the object'
+    return _Meaning("valid", None, note=note)
+
+
+def _same_colour(a: Colour, b: Colour) -> bool:
+    return max(abs(x - y) for x, y in zip(a, b, strict=True)) <= CONSTANT_TOLERANCE
 
 
 def _constant_outside(views: tuple[View, ...]) -> Colour | None:

@@ -48,15 +48,16 @@ def choose(capture: Capture, count: int | None, ids: Sequence[int] | None) -> Sp
     """The split that `--views` or `--view-ids` asks for.
 
     Order: explicit ids; a split file of that size beside the capture; the data set's own protocol; even spacing. Without a
-    count, a stated train split is used, else every view.
+    count, the one stated split is used, else every view.
     """
     total = len(capture)
     if ids is not None:
         _check_ids(ids, total)
         return Split("ids", tuple(ids), tuple(i for i in range(total) if i not in ids))
     if count is None:
-        stated = [s for s in capture.splits if s.train and s.name in ("filenames", "blender")]
-        return stated[0] if stated else Split("all", tuple(range(total)), ())
+        stated = [s for s in capture.splits if s.train and s.name in ("filenames", "blender")] or list(capture.splits)
+        # Several split files leave the choice to --views; a single one says what to hold out.
+        return stated[0] if len(stated) == 1 else Split("all", tuple(range(total)), ())
     for split in capture.splits:
         if len(split.train) == count:
             return split

@@ -43,12 +43,13 @@ def read(folder: Path) -> Capture:
     build.check_count(len(poses), "the folder")
     depth_k = _read_matrix(folder / INTRINSICS, 3) if (folder / INTRINSICS).is_file() else None
     colour_k = _read_matrix(folder / COLOUR_INTRINSICS, 3) if (folder / COLOUR_INTRINSICS).is_file() else None
-    views, absent, notes = [], 0, []
+    views, notes = [], []
+    present: list[bool] = []
     for path in poses:
         stem = path.name.removesuffix(".pose.txt")
         colour = next((folder / (stem + s) for s in _COLOUR_SUFFIXES if (folder / (stem + s)).is_file()), None)
+        present.append(colour is not None)
         if colour is None:
-            absent += 1
             continue
         view, note = _view(folder, stem, colour, path, depth_k, colour_k)
         views.append(view)
@@ -60,9 +61,9 @@ def read(folder: Path) -> Capture:
             accepted="frame-*.color.png or .jpg beside them",
             do="Copy the pictures.",
         )
-    if absent:
-        notes.append(f"{absent} frames without a colour picture were left out")
-    splits = build.read_splits(folder, len(views))
+    if not all(present):
+        notes.append(f"{present.count(False)} frames without a colour picture were left out")
+    splits = build.read_splits(folder, present)
     return Capture(tuple(views), NAME, folder, splits=splits, units="metres", notes=tuple(dict.fromkeys(notes)))
 
 
@@ -132,7 +133,7 @@ def write(capture: Capture, folder: Path) -> list[str]:
     """Write a capture; returns what was lost. One pinhole camera serves all frames; depth is rounded to millimetres."""
     flat, changed = emit.shared_pinhole(capture, centre=False)
     cameras = flat.cameras()
-    order = sorted(range(len(flat)), key=lambda i: emit.stems(flat)[i])
+    order = emit.order(emit.files(flat))
     for new, i in enumerate(order):
         view, stem = flat.views[i], f"frame-{new:06d}"
         suffix = emit.suffix(view.image)
@@ -147,7 +148,8 @@ def write(capture: Capture, folder: Path) -> list[str]:
     k = _matrix_text(torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float64))
     write_text(folder / INTRINSICS, k)
     write_text(folder / COLOUR_INTRINSICS, k)
-    lost = emit.losses(capture, ("poses", "depth", "lens"))
+    lost = emit.write_splits(capture, folder, {old: new for new, old in enumerate(order)})
+    lost += emit.losses(capture, ("poses", "depth", "lens", "splits", "names"))
     names = ["file names were replaced by frame numbers"]
     rounded = (
         ["depth was rounded to millimetres of the capture's unit, at most 65.534 units"]

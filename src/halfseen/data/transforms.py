@@ -8,7 +8,6 @@ seva order them, so that split ids mean the same views; Blender's keep the order
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from halfseen.common.errors import UserError, quote
 from halfseen.common.files import inside
@@ -23,6 +22,11 @@ FILE = "transforms.json"
 BLENDER_PARTS = ("train", "val", "test")
 # nerfstudio: depth files hold millimetres of the scene's unit.
 DEPTH_UNIT = 0.001
+_BLENDER_SUFFIXES = (".png", ".jpg", ".jpeg")
+_KNOWN_KEYS = (
+    "frames", "ply_file_path", "depth_unit_scale_factor", "mask_role", "background", "on_background", "units",
+    "train_filenames", "val_filenames", "test_filenames",
+)  # fmt: skip
 
 
 def find(folder: Path) -> bool:
@@ -39,27 +43,29 @@ def read(folder: Path) -> Capture:
 
 def _read_single(folder: Path) -> Capture:
     top = Fields.of(read_json(folder / FILE), FILE)
-    views, absent, notes = _read_frames(folder, top)
-    views = sorted(views, key=lambda v: v.name)
-    build.check_unique((v.name for v in views), FILE)
-    splits = _listed_splits(top, views) + build.read_splits(folder, len(views))
+    listed, notes = _read_frames(folder, top)
+    listed.sort(key=lambda pair: pair[0])
+    build.check_unique((name for name, _ in listed), FILE)
+    views = tuple(view for _, view in listed if view is not None)
+    absent = [name for name, view in listed if view is None]
     if absent:
-        notes.append(
-            f"{len(absent)} of {len(views) + len(absent)} listed pictures are absent and were left out ({', '.join(absent[:3])}, ...)"
-        )
+        named = ", ".join(absent[:3])
+        notes.append(f"{len(absent)} of {len(listed)} listed pictures are absent and were left out ({named}, ...)")
     points = None
     if "ply_file_path" in top:
         points = ply.read_points(inside(folder, top.text("ply_file_path"), what=f"{FILE}: 'ply_file_path'"))
     role, background = _mask_role(top)
     return Capture(
-        tuple(views),
+        views,
         NAME,
         folder,
         points=points,
-        splits=splits,
+        splits=_listed_splits(top, views) + build.read_splits(folder, [view is not None for _, view in listed]),
         mask_role=role,
         background=background,
+        on_background=top.values.get("on_background") is True,
         units=top.text("units", "unknown"),
+        unkept=_unkept(top),
         notes=tuple(notes),
     )
 
@@ -71,46 +77,51 @@ def _read_blender(folder: Path) -> Capture:
     for part in BLENDER_PARTS:
         path = folder / f"transforms_{part}.json"
         if path.is_file():
-            found, absent, more = _read_frames(folder, Fields.of(read_json(path), path.name))
+            listed, more = _read_frames(folder, Fields.of(read_json(path), path.name))
+            found = [view for _, view in listed if view is not None]
             ids[part] = tuple(range(len(views), len(views) + len(found)))
             views += found
-            notes += more + [f"{path.name}: {len(absent)} pictures are absent and were left out" for _ in absent[:1]]
+            notes += more
+            if len(found) < len(listed):
+                notes.append(f"{path.name}: {len(listed) - len(found)} pictures are absent and were left out")
     build.check_unique((v.name for v in views), "transforms_*.json")
     split = Split("blender", ids.get("train", ()), ids.get("test", ids.get("val", ())))
     return Capture(tuple(views), NAME, folder, splits=(split,), notes=tuple(dict.fromkeys(notes)))
 
 
-def _read_frames(folder: Path, top: Fields) -> tuple[list[View], list[str], list[str]]:
-    """Views of all frames whose pictures exist, names of absent pictures, and notes."""
+def _read_frames(folder: Path, top: Fields) -> tuple[list[tuple[str, View | None]], list[str]]:
+    """(name, view or None where the picture is absent) of all frames, and notes."""
     frames = top.items("frames")
     build.check_count(len(frames), top.where)
-    views, absent, notes = [], [], []
+    listed: list[tuple[str, View | None]] = []
+    notes = []
     for i, data in enumerate(frames):
         frame = Fields.of(data, f"{top.where}: frame {i}")
         name = frame.text("file_path")
         path = _picture_path(folder, name, frame.where)
         if path is None:
-            absent.append(name)
+            listed.append((name.removeprefix("./"), None))
             continue
         view, note = _view(folder, top, frame, path)
-        views.append(view)
+        listed.append((view.name, view))
         notes += [note] if note else []
-    if not views:
+    if all(view is None for _, view in listed):
         raise UserError(
             f"{top.where}: no listed picture exists",
-            got=quote(absent[0]),
+            got=quote(listed[0][0]),
             accepted="pictures beside the file",
             do="Copy the pictures next to it.",
         )
-    return views, absent, list(dict.fromkeys(notes))
+    return listed, list(dict.fromkeys(notes))
 
 
 def _picture_path(folder: Path, name: str, where: str) -> Path | None:
-    path = inside(folder, name, what=f"{where}: 'file_path'")
-    if path.is_file():
-        return path
-    # Blender lists pictures without their extension.
-    return next((p for s in (".png", ".jpg", ".jpeg") if (p := path.with_name(path.name + s)).is_file()), None)
+    """The picture that a frame names; Blender leaves the extension out. Every candidate must lie inside the folder."""
+    for suffix in ("", *_BLENDER_SUFFIXES):
+        path = inside(folder, name + suffix, what=f"{where}: 'file_path'")
+        if path.is_file():
+            return path
+    return None
 
 
 def _view(folder: Path, top: Fields, frame: Fields, path: Path) -> tuple[View, str | None]:
@@ -122,35 +133,43 @@ def _view(folder: Path, top: Fields, frame: Fields, path: Path) -> tuple[View, s
         image=image,
         camera=build.camera(camera_keys.pose(frame), intrinsics, (image.width, image.height), frame.where),
         lens=camera_keys.lens(merged),
-        mask=_mask(folder, frame),
-        depth=_depth(folder, top, frame),
+        mask=_mask(folder, frame, image),
+        depth=_depth(folder, top, frame, image),
         near_far=_near_far(frame),
     )
     return view, note
 
 
-def _mask(folder: Path, frame: Fields) -> PictureFile | None:
+def _mask(folder: Path, frame: Fields, image: PictureFile) -> PictureFile | None:
     if "mask_path" not in frame:
         return None
-    return build.picture(inside(folder, frame.text("mask_path"), what=f"{frame.where}: 'mask_path'"))
+    mask = build.picture(inside(folder, frame.text("mask_path"), what=f"{frame.where}: 'mask_path'"))
+    build.check_aspect((mask.width, mask.height), image, f"{frame.where}: the mask")
+    return mask
 
 
-def _depth(folder: Path, top: Fields, frame: Fields) -> Depth | None:
+def _depth(folder: Path, top: Fields, frame: Fields, image: PictureFile) -> Depth | None:
     if "depth_file_path" not in frame:
         return None
     path = inside(folder, frame.text("depth_file_path"), what=f"{frame.where}: 'depth_file_path'")
     unit = top.number("depth_unit_scale_factor", DEPTH_UNIT)
-    if path.suffix == ".npy":
-        shape = read_npy(path, "f").shape
-        if len(shape) != 2:
-            raise UserError(
-                f"{frame.where}: the depth map is not usable",
-                got=f"shape {shape}",
-                accepted="one value for each pixel",
-                do="Write it again.",
-            )
-        return Depth(path, shape[1], shape[0], unit)
-    return Depth(path, *io.probe_depth(path), unit)
+    if unit <= 0:
+        raise UserError(
+            f"{FILE}: 'depth_unit_scale_factor' is not usable", got=f"{unit:g}", accepted="above 0", do="Correct it."
+        )
+    size = _npy_size(path, frame.where) if path.suffix == ".npy" else io.probe_depth(path)
+    build.check_aspect(size, image, f"{frame.where}: the depth map")
+    return Depth(path, *size, unit)
+
+
+def _npy_size(path: Path, where: str) -> tuple[int, int]:
+    shape = read_npy(path, "f").shape
+    if len(shape) != 2:
+        got = f"shape {shape}"
+        raise UserError(
+            f"{where}: the depth map is not usable", got=got, accepted="one value for each pixel", do="Write it again."
+        )
+    return int(shape[1]), int(shape[0])
 
 
 def _near_far(frame: Fields) -> tuple[float, float] | None:
@@ -162,16 +181,37 @@ def _near_far(frame: Fields) -> tuple[float, float] | None:
 
 def _mask_role(top: Fields) -> tuple[MaskRole | None, Colour | None]:
     """`mask_role` and `background` are ours; other writers do not state them."""
-    role = top.values.get("mask_role")
-    colour: Any = top.values.get("background")
-    background = None
-    if isinstance(colour, list) and len(colour) == 3:
-        r, g, b = (finite(c, f"{top.where}: 'background'") for c in colour)
-        background = (r, g, b)
-    return (role if role in ("object", "valid") else None), background
+    role: MaskRole | None = None
+    if "mask_role" in top:
+        match top.text("mask_role"):
+            case "object":
+                role = "object"
+            case "valid":
+                role = "valid"
+            case other:
+                raise UserError(
+                    f"{FILE}: 'mask_role' is not usable", got=quote(other), accepted="object, valid", do="Correct it."
+                )
+    if "background" not in top:
+        return role, None
+    colour = [finite(c, f"{FILE}: 'background'") for c in top.items("background")]
+    if len(colour) != 3 or not all(0 <= c <= 1 for c in colour):
+        raise UserError(
+            f"{FILE}: 'background' is not usable",
+            got=f"{colour}",
+            accepted="three numbers from 0 to 1",
+            do="Correct it.",
+        )
+    return role, (colour[0], colour[1], colour[2])
 
 
-def _listed_splits(top: Fields, views: list[View]) -> tuple[Split, ...]:
+def _unkept(top: Fields) -> tuple[str, ...]:
+    """Keys of other tools that are not carried along; named so that a conversion can say so."""
+    keys = sorted(set(top.values) - set(_KNOWN_KEYS) - set(camera_keys.KEYS))
+    return (f"the keys {', '.join(keys)} of {FILE}",) if keys else ()
+
+
+def _listed_splits(top: Fields, views: tuple[View, ...]) -> tuple[Split, ...]:
     if "train_filenames" not in top:
         return ()
     index = {v.name: i for i, v in enumerate(views)}

@@ -11,15 +11,17 @@ from halfseen.cameras import convert
 from halfseen.cameras.cameras import Cameras, Intrinsics, concat
 from halfseen.cameras.lens import PINHOLE, Lens
 from halfseen.common.errors import UserError, quote
-from halfseen.common.jsonfile import Fields, read_json
+from halfseen.common.jsonfile import Fields, finite, read_json
 from halfseen.data import build
 from halfseen.data.capture import PictureFile
 from halfseen.images import io
 
 # Keys that a frame may state for itself; they replace those at the top.
-_FOCAL_KEYS = ("fl_x", "fl_y", "cx", "cy", "w", "h", "camera_angle_x", "camera_angle_y")
-_LENS_KEYS = ("camera_model", "is_fisheye", "k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
-KEYS = _FOCAL_KEYS + _LENS_KEYS
+_FOCAL_KEYS = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y")
+_COEFFICIENTS = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
+# nerfstudio's order of `distortion_params`.
+_LISTED = ("k1", "k2", "k3", "k4", "p1", "p2")
+KEYS = (*_FOCAL_KEYS, "cx", "cy", "w", "h", "camera_model", "is_fisheye", "distortion_params", *_COEFFICIENTS)
 _PINHOLE = ("PINHOLE", "SIMPLE_PINHOLE")
 _OPENCV = ("OPENCV", "RADIAL", "SIMPLE_RADIAL", "FULL_OPENCV")
 _FISHEYE = ("OPENCV_FISHEYE", "FISHEYE", "EQUIDISTANT")
@@ -27,8 +29,14 @@ _SIZE_LIMIT = 10**6
 
 
 def merge(top: Fields, frame: Fields) -> Fields:
-    """The frame's own camera keys over those at the top."""
-    return Fields({**top.values, **{k: frame.values[k] for k in KEYS if k in frame.values}}, frame.where)
+    """The frame's own camera keys over those at the top. A focal length of its own, in any spelling, replaces all of those."""
+    own = {k: frame.values[k] for k in KEYS if k in frame.values}
+    base = top.values
+    if any(k in own for k in _FOCAL_KEYS):
+        base = {k: v for k, v in base.items() if k not in _FOCAL_KEYS}
+        if "fl_x" in own and "fl_y" not in own and "fl_y" in top.values:
+            base = {**base, "fl_y": top.values["fl_y"]}
+    return Fields({**base, **own}, frame.where)
 
 
 def pose(frame: Fields) -> Tensor:
@@ -59,36 +67,63 @@ def lens(fields: Fields) -> Lens:
     """The distortion model; without `camera_model` the coefficients are OpenCV's, as instant-ngp has them."""
     fisheye = fields.values.get("is_fisheye") is True
     model = fields.text("camera_model", "OPENCV_FISHEYE" if fisheye else "OPENCV").upper()
-    k = [fields.number(f"k{i}", 0.0) for i in range(1, 7)]
-    if model in _PINHOLE:
-        return PINHOLE
-    if model in _FISHEYE:
-        return Lens("fisheye", tuple(k[:4]))
-    if model not in _OPENCV:
+    c = _coefficients(fields)
+    if model not in _PINHOLE + _OPENCV + _FISHEYE:
         accepted = ", ".join(_PINHOLE + _OPENCV + _FISHEYE)
         do = "Undistort the pictures first."
         raise UserError(f"{fields.where}: camera model is not supported", got=quote(model), accepted=accepted, do=do)
-    params = (k[0], k[1], fields.number("p1", 0.0), fields.number("p2", 0.0), *k[2:])
+    unused = {"p1", "p2", "k5", "k6"} if model in _FISHEYE else set() if model == "FULL_OPENCV" else {"k4", "k5", "k6"}
+    unused = set(_COEFFICIENTS) if model in _PINHOLE else unused
+    extra = [k for k in sorted(unused) if c[k]]
+    if extra:
+        got = ", ".join(f"{k}={c[k]:g}" for k in extra)
+        accepted = "coefficients that the model has (FULL_OPENCV has k1 to k6, OPENCV_FISHEYE k1 to k4, PINHOLE none)"
+        raise UserError(
+            f"{fields.where}: {model} has no such distortion", got=got, accepted=accepted, do="Correct 'camera_model'."
+        )
+    if model in _FISHEYE:
+        return Lens("fisheye", tuple(c[k] for k in ("k1", "k2", "k3", "k4")))
+    params = tuple(c[k] for k in ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"))
     return Lens("opencv", params) if any(params) else PINHOLE
 
 
-def read_file(path: Path) -> Cameras:
-    """Cameras of a render request: `frames[].transform_matrix`, intrinsics at the top or in each frame; no pictures needed."""
+def _coefficients(fields: Fields) -> dict[str, float]:
+    """Distortion coefficients by name, from single keys or nerfstudio's list."""
+    found = {k: fields.number(k, 0.0) for k in _COEFFICIENTS}
+    if "distortion_params" in fields:
+        listed = [finite(v, f"{fields.where}: 'distortion_params'") for v in fields.items("distortion_params")]
+        if len(listed) > len(_LISTED) or any(found.values()):
+            got = f"{len(listed)} numbers" + (" beside single coefficients" if any(found.values()) else "")
+            accepted = f"up to {len(_LISTED)} numbers ({', '.join(_LISTED)}), or single keys"
+            raise UserError(
+                f"{fields.where}: 'distortion_params' is not usable", got=got, accepted=accepted, do="Correct it."
+            )
+        found |= dict(zip(_LISTED, listed, strict=False))
+    return found
+
+
+def read_file(path: Path, default_size: tuple[int, int] | None = None) -> tuple[Cameras, list[str]]:
+    """Cameras of a render request, and notes: `frames[].transform_matrix`, intrinsics at the top or in each frame.
+
+    No pictures are needed. `default_size` serves files that state no `w` and `h`, as Blender's do not.
+    """
     top = Fields.of(read_json(path), path.name)
     frames = top.items("frames")
     build.check_count(len(frames), top.where)
-    batch = []
+    batch, bent = [], False
     for i, data in enumerate(frames):
         frame = Fields.of(data, f"{top.where}: frame {i}")
         merged = merge(top, frame)
-        width, height = _size(merged, None)
+        width, height = _size(merged, default_size)
         focal = _focal(merged, (width, height))
         if focal is None:
             got = "neither 'fl_x' nor 'camera_angle_x'"
             raise UserError(f"{frame.where}: no focal length", got=got, accepted="one of them", do="Add it.")
         intrinsics = (*focal, merged.number("cx", width / 2), merged.number("cy", height / 2))
         batch.append(build.camera(pose(frame), intrinsics, (round(width), round(height)), frame.where))
-    return concat(batch)
+        bent = bent or lens(merged).bends
+    notes = ["the camera file states lens distortion; pictures are rendered without it"] if bent else []
+    return concat(batch), notes
 
 
 def _size(fields: Fields, default: tuple[int, int] | None) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,8 @@ POINTS = "points3D.ply"
 def write(capture: Capture, folder: Path) -> list[str]:
     """Write a capture; returns what was lost."""
     capture.cameras()
-    order = sorted(
-        range(len(capture)), key=lambda i: f"images/{emit.stems(capture)[i]}{emit.suffix(capture.views[i].image)}"
-    )
     stems = emit.stems(capture)
+    order = emit.order(emit.files(capture))
     frames = [_frame(capture.views[i], stems[i], folder) for i in order]
     document = _hoist(frames)
     if capture.points is not None:
@@ -35,15 +34,19 @@ def write(capture: Capture, folder: Path) -> list[str]:
         document["mask_role"] = capture.mask_role
     if capture.background is not None:
         document["background"] = list(capture.background)
+    if capture.on_background:
+        document["on_background"] = True
     if capture.units != "unknown":
         document["units"] = capture.units
+    listed = [split for split in capture.splits if split.name in ("filenames", "blender")]
+    for split in listed[:1]:
+        for key, ids in (("train_filenames", split.train), ("test_filenames", split.test)):
+            document[key] = [f"images/{emit.files(capture)[i]}" for i in ids]
     rank = {old: new for new, old in enumerate(order)}
-    for split in capture.splits:
-        ids = {"train_ids": [rank[i] for i in split.train], "test_ids": [rank[i] for i in split.test]}
-        name = split.name if split.name.startswith("train_test_split_") else f"train_test_split_{len(split.train)}"
-        write_json(folder / f"{name}.json", ids)
+    rest = replace(capture, splits=tuple(s for s in capture.splits if s not in listed[:1]))
+    lost = emit.write_splits(rest, folder, rank)
     write_json(folder / FILE, {**document, "frames": frames})
-    return emit.losses(capture, ("poses", "lens", "masks", "depth", "points", "splits", "bounds"))
+    return lost + emit.losses(capture, ("poses", "lens", "masks", "depth", "points", "splits", "bounds"))
 
 
 def _frame(view: View, stem: str, folder: Path) -> dict[str, Any]:
@@ -85,7 +88,10 @@ def _intrinsics(view: View) -> dict[str, Any]:
 def _model(lens: Lens) -> str:
     if lens.model == "fisheye":
         return "OPENCV_FISHEYE"
-    return "OPENCV" if lens.bends else "PINHOLE"
+    if not lens.bends:
+        return "PINHOLE"
+    # k4 to k6 are the denominators of OpenCV's rational model, which plain OPENCV does not have.
+    return "FULL_OPENCV" if any(lens.padded(8)[5:]) else "OPENCV"
 
 
 def _write_depth(depth: Depth, folder: Path, stem: str) -> str:

@@ -16,8 +16,9 @@ from halfseen.common.errors import UserError, quote
 from halfseen.common.files import write_bytes, write_text
 from halfseen.data.capture import Capture
 from halfseen.data.check import Report
-from halfseen.data.load import load_view
+from halfseen.data.load import load_view, with_frames
 from halfseen.export import sheet_text
+from halfseen.images import color
 from halfseen.images.io import to_bytes
 
 _THUMB, _COLUMNS, _PLAN, _GAP, _LINE = 200, 6, 400, 10, 19
@@ -25,13 +26,20 @@ _THUMB, _COLUMNS, _PLAN, _GAP, _LINE = 200, 6, 400, 10, 19
 _MAX_THUMBS = 48
 _MAX_POINTS = 3000
 _INK, _PAPER, _SOFT, _ACCENT, _MASK = (30, 30, 34), (250, 249, 246), (170, 168, 162), (196, 84, 34), (60, 130, 200)
+_TITLE, _TEXT, _CAPTION, _SMALL = 18, 13, 12, 11
+# What a mask leaves out keeps this share of its own brightness under the tint.
+_DIMMED = 0.35
 # Share of a plan that the cameras fill, and the drawn length of a frustum relative to the distance of the scene.
 _FILL, _FRUSTUM = 0.86, 0.22
 _PLANS = (("from above", 0, 1), ("from the front", 0, 2), ("from the side", 1, 2))
 
 
 def write(capture: Capture, report: Report, path: Path) -> None:
-    """Write the sheet as .png or .html."""
+    """Write the sheet as .png or .html, to a file that is not there yet."""
+    if path.exists():
+        got, do = quote(str(path)), "Choose another name, or remove it first."
+        raise UserError("the sheet's file exists already", got=got, accepted="a new file name", do=do)
+    capture = with_frames(capture)
     if path.suffix == ".png":
         write_bytes(path, _png(_picture(capture, report)))
     elif path.suffix in (".html", ".htm"):
@@ -46,22 +54,22 @@ def _picture(capture: Capture, report: Report) -> Image.Image:
     """The whole sheet as one picture."""
     ids = _chosen(len(capture))
     rows = -(-len(ids) // _COLUMNS)
-    lines = sheet_text.lines(report)
+    lines = sheet_text.lines(report) + _left_out(len(capture))
     width = _COLUMNS * (_THUMB + _GAP) + _GAP
     top = _GAP + _LINE * (len(lines) + 2)
     plan_height = (_PLAN + 2 * _GAP + _LINE) if report.geometry else 0
     sheet = Image.new("RGB", (width, top + plan_height + rows * (_THUMB + _LINE + _GAP) + _GAP), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((_GAP, _GAP), sheet_text.title(capture), _INK, _font(18))
+    draw.text((_GAP, _GAP), sheet_text.title(capture), _INK, _font(_TITLE))
     for i, (text, warning) in enumerate(lines):
-        draw.text((_GAP, _GAP + _LINE * (i + 1.6)), text, _ACCENT if warning else _INK, _font(13))
+        draw.text((_GAP, _GAP + _LINE * (i + 1.6)), text, _ACCENT if warning else _INK, _font(_TEXT))
     if report.geometry:
         for i, plan in enumerate(_plans(capture, report)):
             sheet.paste(plan, (_GAP + i * (_PLAN + _GAP), top))
     for slot, i in enumerate(ids):
         x, y = _GAP + slot % _COLUMNS * (_THUMB + _GAP), top + plan_height + slot // _COLUMNS * (_THUMB + _LINE + _GAP)
         sheet.paste(_thumb(capture, i), (x, y))
-        draw.text((x, y + _THUMB + 1), f"{i}  {_short(capture.views[i].name)}", _INK, _font(12))
+        draw.text((x, y + _THUMB + 1), f"{i}  {_short(capture.views[i].name)}", _INK, _font(_CAPTION))
     return sheet
 
 
@@ -72,7 +80,10 @@ def _page(capture: Capture, report: Report) -> str:
         for i in _chosen(len(capture))
     )
     plans = "".join(f'<img src="{_data_uri(p)}" alt="">' for p in (_plans(capture, report) if report.geometry else []))
-    items = "".join(f'<li class="{"warn" if w else ""}">{html.escape(t)}</li>' for t, w in sheet_text.lines(report))
+    items = "".join(
+        f'<li class="{"warn" if w else ""}">{html.escape(t)}</li>'
+        for t, w in sheet_text.lines(report) + _left_out(len(capture))
+    )
     return sheet_text.PAGE.format(
         title=html.escape(sheet_text.title(capture)), items=items, plans=plans, figures=figures
     )
@@ -84,15 +95,18 @@ def _chosen(count: int) -> list[int]:
     return [round(i * (count - 1) / (_MAX_THUMBS - 1)) for i in range(_MAX_THUMBS)]
 
 
+def _left_out(count: int) -> list[tuple[str, bool]]:
+    shown = len(_chosen(count))
+    return [(f"{shown} of {count} photos are shown, spread evenly", False)] if shown < count else []
+
+
 def _thumb(capture: Capture, index: int) -> Image.Image:
     """The undistorted photo on a square; what its mask leaves out is tinted."""
-    view = load_view(capture.views[index], _THUMB)
-    pixels = view.image.read()
-    alpha = pixels[..., 3] if pixels.shape[-1] == 4 else (view.mask.read_grey() if view.mask is not None else None)
-    rgb = pixels[..., :3]
+    view, _ = load_view(capture.views[index], _THUMB, capture.background or color.WHITE)
+    rgb, alpha = view.image.read(), None if view.mask is None else view.mask.read_grey()
     if alpha is not None:
         tint = rgb.new_tensor(_MASK) / 255
-        rgb = rgb * (0.35 + 0.65 * alpha[..., None]) + tint * 0.65 * (1 - alpha[..., None])
+        rgb = rgb * (_DIMMED + (1 - _DIMMED) * alpha[..., None]) + tint * (1 - _DIMMED) * (1 - alpha[..., None])
     square = Image.new("RGB", (_THUMB, _THUMB), _PAPER)
     picture = Image.fromarray(to_bytes(rgb))
     square.paste(picture, ((_THUMB - picture.width) // 2, (_THUMB - picture.height) // 2))
@@ -156,8 +170,10 @@ def _plan(name: str, corners: Tensor, points: Tensor, half: float, count: int) -
         draw.line((ring[0], ring[1]), fill=_ACCENT, width=2)  # the top edge of the picture
     for i in range(count):
         centre = at(corners[i][0])
-        draw.text((centre[0] + 3, centre[1] - 6), str(i), _INK, _font(11))
-    draw.text((4, _PLAN + 1), f"{name}; the square is the box, a bold edge is the top of a picture", _INK, _font(11))
+        draw.text((centre[0] + 3, centre[1] - 6), str(i), _INK, _font(_SMALL))
+    draw.text(
+        (4, _PLAN + 1), f"{name}; the square is the box, a bold edge is the top of a picture", _INK, _font(_SMALL)
+    )
     return plan
 
 

@@ -53,19 +53,20 @@ def render(
 
 
 def write(frames: Iterator[Frame], folder: Path, *, fps: float | None = None) -> Iterator[int]:
-    """Write frames into a new folder that appears when all are there; yields the index of each. With `fps`, also video.mp4."""
+    """Write frames into a new folder that appears when all are there; yields the index of each. `fps` adds video.mp4."""
     with new_folder(folder) as partial:
-        pictures = []
+        count = 0
         for i, frame in enumerate(frames):
             io.write_png(partial / "rgb" / f"{i:05d}.png", frame.rgb)
             io.write_png(partial / "alpha" / f"{i:05d}.png", frame.alpha)
             _write_npy(partial / "depth" / f"{i:05d}.npy", frame.depth)
             if frame.seen is not None:
                 io.write_png(partial / "seen" / f"{i:05d}.png", frame.seen.float() / 255)
-            if fps is not None:
-                pictures.append(frame.rgb)
+            count = i + 1
             yield i
         if fps is not None:
+            # From the files, so that a long video never lies in memory.
+            pictures = (io.read(partial / "rgb" / f"{i:05d}.png") for i in range(count))
             video.write_mp4(partial / "video.mp4", pictures, fps)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras
 from halfseen.cameras.similarity import Similarity
+from halfseen.common.config import within
 from halfseen.common.rng import generator as make_generator
 from halfseen.fields import volume
 from halfseen.fields.contract import Background, RaySamples, Rendering, Window
@@ -20,6 +21,8 @@ from halfseen.fields.contract import Background, RaySamples, Rendering, Window
 _CHUNK = 8192
 # Half width of contracted space.
 _CONTRACTED = 2.0
+# Spread of the first colours, before the sigmoid.
+_START_NOISE = 0.01
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,15 @@ class Config:
     # Softplus bias: nearly empty space at the start, so that photos carve from the outside.
     density_bias: float = -4.0
     # The grid covers the box alone and all else is empty (objects), or all of contracted space (scenes).
-    bounded: bool = False
+    # None: decided by the capture.
+    bounded: bool | None = None
+
+    def __post_init__(self) -> None:
+        within("grid.resolution", self.resolution, 8, 512)
+        within("grid.start_resolution", self.start_resolution, 4, 512)
+        within("grid.samples", self.samples, 4, 1024)
+        within("grid.lr_density", self.lr_density, 0, 1e30)
+        within("grid.lr_colour", self.lr_colour, 0, 1e30)
 
 
 class Voxels:
@@ -67,10 +78,10 @@ class Voxels:
         left, top, width, height = window or (0, 0, *cameras.size())
         xy = rays.pixel_centres(width, height, self.density.device) + self.density.new_tensor([left, top])
         views = torch.zeros(len(xy), dtype=torch.long, device=self.density.device)
-        parts = [
-            self._rays(rays.cast(cameras, v, p), background, generator)
-            for v, p in zip(views.split(_CHUNK), xy.split(_CHUNK), strict=True)
-        ]
+        parts = []
+        for v, p in zip(views.split(_CHUNK), xy.split(_CHUNK), strict=True):
+            # Samples of whole pictures are dropped at once: they would take a hundred times the memory of the picture.
+            parts.append(replace(self._rays(rays.cast(cameras, v, p), background, generator), samples=None))
         rgb, depth, alpha = (torch.cat([getattr(p, name) for p in parts]) for name in ("rgb", "depth", "alpha"))
         return Rendering(rgb.reshape(height, width, 3), depth.reshape(height, width), alpha.reshape(height, width))
 
@@ -90,7 +101,7 @@ class Voxels:
 
     def _rays(self, ray: rays.Rays, background: Background, generator: torch.Generator | None) -> Rendering:
         borders = volume.intervals(
-            ray.origins.norm(dim=-1), self.config.samples, generator, bounded=self.config.bounded
+            ray.origins.norm(dim=-1), self.config.samples, generator, bounded=bool(self.config.bounded)
         )
         t, delta = (borders[:, 1:] + borders[:, :-1]) / 2, borders.diff(dim=-1)
         xyz = ray.origins[:, None] + t[..., None] * ray.directions[:, None]
@@ -128,7 +139,7 @@ class Voxels:
 def create(to_user: Similarity, config: Config, seed: int, device: torch.device) -> Voxels:
     """An almost empty grid of slightly random grey."""
     size = (config.start_resolution,) * 3
-    noise = torch.randn(1, 3, *size, generator=make_generator(seed, "voxels")) * 0.01
+    noise = torch.randn(1, 3, *size, generator=make_generator(seed, "voxels")) * _START_NOISE
     return Voxels(torch.zeros(1, 1, *size, device=device), noise.to(device), to_user, config)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from halfseen.common.errors import UserError, from_os_error, quote
 from halfseen.common.files import write_bytes
+from halfseen.images import deep_colour
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif")
 _HEIF_SUFFIXES = (".heic", ".heif")
@@ -21,10 +22,19 @@ _HEIF_SUFFIXES = (".heic", ".heif")
 MAX_PIXELS = 200_000_000
 # EXIF orientations 5 to 8 swap width and height.
 _TRANSPOSED = (5, 6, 7, 8)
-_INTEGER_MODES = ("I;16", "I;16L", "I;16B", "I", "L")
+_DEEP_GREY = ("I;16", "I;16L", "I;16B")
+_INTEGER_MODES = (*_DEEP_GREY, "I", "L")
+# Floating point and 32-bit integers have no white point, so they cannot be photos.
+_NOT_A_PHOTO = ("F", "I")
+# Decoders that are let near a file; Pillow has others that start foreign programs.
+_FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+_HEIF: tuple[str, ...] = ("HEIF",)
+# What a viewer does for each EXIF orientation.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 _DEPTH_ACCEPTED = "one channel of 8, 16 or 32 bit integers"
-# PNG may carry EXIF after its pixels: looking for it would decode every file, and no camera writes it. BMP has none.
-_NO_EXIF = ("PNG", "BMP")
 # A full-frame sensor is 36 mm wide; EXIF's equivalent focal length refers to its 43.27 mm diagonal.
 _FULL_FRAME_DIAGONAL = 43.267
 
@@ -34,6 +44,12 @@ def probe(path: Path) -> tuple[int, int]:
     with _open(path) as image:
         width, height = _stored_size(image)
         return (height, width) if _orientation(image) in _TRANSPOSED else (width, height)
+
+
+def verify(path: Path) -> None:
+    """Decode a picture and throw the pixels away; a truncated or damaged one is an error that names it."""
+    with _open(path) as image:
+        _decoded(path, image)
 
 
 def probe_depth(path: Path) -> tuple[int, int]:
@@ -47,11 +63,15 @@ def probe_depth(path: Path) -> tuple[int, int]:
 def read(path: Path) -> Tensor:
     """Decode to float32 [H, W, C] in [0, 1] with C = 3, or 4 when the file has transparency. 8 and 16 bit, grey or colour."""
     with _open(path) as image:
-        try:
-            upright = image if image.format in _NO_EXIF else ImageOps.exif_transpose(image)
-            array = _to_array(upright)
-        except (OSError, ValueError, SyntaxError, EOFError) as error:
-            raise _broken(path, str(error)) from error
+        upright = _decoded(path, image)
+        if upright.mode in _NOT_A_PHOTO:
+            raise _broken(path, f"pixels of kind {upright.mode} (32 bit)", accepted="8 or 16 bits in each channel")
+        deep = deep_colour.is_deep(path, image)
+        array = deep_colour.read(path, *image.size) if deep else _to_array(upright)
+        if deep and _orientation(image) != 1:
+            raise _broken(
+                path, "a 16-bit colour picture that is stored turned", accepted="16-bit pictures that stand upright"
+            )
     return torch.from_numpy(array)
 
 
@@ -64,10 +84,7 @@ def read_grey(path: Path) -> Tensor:
 def read_raw16(path: Path) -> np.ndarray:
     """Decode a one-channel integer picture (depth) without scaling: [H, W] as int64."""
     with _open(path) as image:
-        try:
-            array = np.array(image)
-        except (OSError, ValueError, SyntaxError, EOFError) as error:
-            raise _broken(path, str(error)) from error
+        array = np.array(_decoded(path, image))
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
         raise _broken(path, f"{array.dtype} pixels of shape {array.shape}", accepted=_DEPTH_ACCEPTED)
     return array.astype(np.int64)
@@ -95,7 +112,7 @@ def to_bytes(pixels: Tensor) -> np.ndarray:
 def focal_from_exif(path: Path) -> float | None:
     """Focal length in pixels from EXIF's 35 mm equivalent, or None. It is a guess: cropping and zoom are not recorded."""
     with _open(path) as image:
-        if image.format in _NO_EXIF:
+        if image.format in ("PNG", "BMP"):
             return None
         try:
             millimetres = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
@@ -112,7 +129,7 @@ def _open(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
+            image = Image.open(path, formats=_FORMATS + (_HEIF if path.suffix.lower() in _HEIF_SUFFIXES else ()))
     except UnidentifiedImageError as error:
         raise _broken(path, "a file that is no picture") from error
     except Image.DecompressionBombError as error:
@@ -137,17 +154,33 @@ def _stored_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _orientation(image: Image.Image) -> int:
-    if image.format in _NO_EXIF:
-        return 1
+    """EXIF orientation as the header states it. A PNG may hide one behind its pixels; that one is not looked for."""
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        exif = image.info.get("exif") if image.format == "PNG" else image.getexif()
+        if isinstance(exif, bytes):
+            raw, exif = exif, Image.Exif()
+            exif.load(raw)
+        return int(exif.get(ExifTags.Base.Orientation, 1)) if exif else 1
     except (ValueError, TypeError, OSError, SyntaxError):
         return 1
 
 
+def _decoded(path: Path, image: Image.Image) -> Image.Image:
+    """All pixels, upright."""
+    turn = _TURNS.get(_orientation(image))
+    try:
+        image.load()
+        if image.format == "TIFF":
+            # Pillow may have turned a TIFF while loading; its own function knows.
+            return ImageOps.exif_transpose(image)
+        return image if turn is None else image.transpose(turn)
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+        raise _broken(path, str(error) or type(error).__name__) from error
+
+
 def _to_array(image: Image.Image) -> np.ndarray:
     """Pixels as float32 in [0, 1], [H, W, 3 or 4]."""
-    if image.mode in ("I;16", "I;16L", "I;16B", "I"):
+    if image.mode in _DEEP_GREY:
         grey = np.asarray(image).astype(np.float32) / np.float32(65535)
         return np.repeat(grey.clip(0, 1)[..., None], 3, -1)
     has_alpha = "A" in image.getbands() or "transparency" in image.info

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,11 +23,6 @@ def resize(pixels: Tensor, width: int, height: int) -> Tensor:
     return out[0].permute(1, 2, 0).contiguous()
 
 
-def resize_nearest(pixels: Tensor, width: int, height: int) -> Tensor:
-    """Nearest resize of [H, W] for depth, whose values must not mix across edges."""
-    return sample(pixels[..., None], _centres(pixels.shape[1], pixels.shape[0], width, height), mode="nearest")[..., 0]
-
-
 def sample(pixels: Tensor, at: Tensor, mode: str = "bilinear") -> Tensor:
     """Read [H, W, C] at pixel positions `at` [H', W', 2] (x, y); outside is 0."""
     height, width = pixels.shape[:2]
@@ -47,9 +41,3 @@ def sharpness(pixels: Tensor) -> float:
     grey = pixels[..., :3].mean(-1)[None, None]
     kernel = grey.new_tensor([[0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
     return float(F.conv2d(grey, kernel).var())
-
-
-def _centres(old_w: int, old_h: int, new_w: int, new_h: int) -> Tensor:
-    x = (torch.arange(new_w, dtype=torch.float64) + 0.5) * (old_w / new_w)
-    y = (torch.arange(new_h, dtype=torch.float64) + 0.5) * (old_h / new_h)
-    return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)

@@ -16,6 +16,8 @@ from halfseen.common.errors import UserError, quote
 from halfseen.images.io import MAX_PIXELS, to_bytes
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
+# Pictures a second that a video may have.
+FPS_RANGE = (0.1, 240.0)
 # x264 quality of written videos, on imageio-ffmpeg's scale of 0 to 10.
 _QUALITY = 8.0
 
@@ -61,10 +63,18 @@ def frames(path: Path) -> Iterator[Tensor]:
         reader.close()
 
 
+def check_fps(fps: float) -> None:
+    """Refuse a rate that no video has."""
+    if not FPS_RANGE[0] <= fps <= FPS_RANGE[1]:
+        accepted = f"{FPS_RANGE[0]:g} to {FPS_RANGE[1]:g}"
+        raise UserError("the rate of pictures is not usable", got=f"{fps:g}", accepted=accepted, do="Change --fps.")
+
+
 def write_mp4(path: Path, pictures: Iterable[Tensor], fps: float) -> int:
     """Write [H, W, 3] pictures as H.264; odd sizes lose their last row or column, as the codec needs. Returns the count."""
     import imageio_ffmpeg
 
+    check_fps(fps)
     partial = path.with_name(f".{path.stem}.partial.mp4")
     writer, count = None, 0
     try:

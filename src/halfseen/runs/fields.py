@@ -26,7 +26,8 @@ def _restore(
     description: dict[str, Any], tensors: dict[str, torch.Tensor], to_user: Similarity, device: torch.device
 ) -> Field:
     kind = description.get("kind")
-    if kind == "voxels" and {"density", "colour"} <= set(tensors):
+    shapes = [tuple(tensors[k].shape) for k in ("density", "colour") if k in tensors]
+    if kind == "voxels" and [s[:2] for s in shapes if len(s) == 5] == [(1, 1), (1, 3)]:
         return voxels.restore(tensors, to_user, from_plain(voxels.Config, description.get("config", {})), device)
     raise UserError(
         "the run's field cannot be restored",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Iterator
 
 from halfseen.common.errors import UserError
+from halfseen.common.log import logger
 from halfseen.images import io
 from halfseen.runs.run import PREVIEWS, Run
 from halfseen.runs.snapshot import Knobs, Snapshot
@@ -32,8 +33,9 @@ def record(
         if done or time.monotonic() - saved_at > checkpoint_seconds:
             run.save(snapshot.step, snapshot.state())
             run.event("checkpoint", step=snapshot.step)
-            for name, picture in snapshot.panels.items():
+            for name, picture in snapshot.panels().items():
                 io.write_png(run.path / PREVIEWS / f"{snapshot.step:09d}-{name}.png", picture)
+            logger.info("checkpoint at step %d", snapshot.step)
             saved_at = time.monotonic()
         yield snapshot
     if last is not None:

@@ -27,6 +27,11 @@ from halfseen.runs.snapshot import State
 
 CONFIG, EVENTS, METRICS, PROVENANCE = "config.json", "events.jsonl", "metrics.json", "provenance.json"
 INPUTS, CHECKPOINTS, PREVIEWS = "inputs", "checkpoints", "previews"
+# What config.json must hold for a run to be used.
+_CONFIG_KEYS = {
+    "request": dict, "method": dict, "field": dict, "to_user": dict, "split": dict,
+    "photo_sizes": list, "work_sizes": list, "assumed": list,
+}  # fmt: skip
 # Older checkpoints are removed; two are kept, so that a crash while writing never leaves none.
 KEEP_CHECKPOINTS = 2
 
@@ -45,7 +50,10 @@ class Run:
 
     def capture(self) -> Capture:
         """The inputs as the method sees them: undistorted, at work size, in the user's frame."""
-        return transforms.read(self.path / INPUTS)
+        folder = self.path / INPUTS
+        if not transforms.find(folder):
+            raise _broken(self.path, f"no photos in {INPUTS}/")
+        return transforms.read(folder)
 
     def event(self, kind: str, **values: Any) -> None:
         """Append one line to events.jsonl."""
@@ -115,11 +123,22 @@ def open_run(path: Path) -> Run:
         )
     config = read_json(path / CONFIG)
     schema = config.get("schema") if isinstance(config, dict) else None
-    if schema != SCHEMA_VERSION or "to_user" not in config:
+    if schema != SCHEMA_VERSION:
+        do = "Use the version of halfseen that made it."
+        accepted = f"schema {SCHEMA_VERSION}"
         raise UserError(
-            f"run {quote(str(path))} cannot be opened",
-            got=f"schema {quote(schema)}",
-            accepted=f"schema {SCHEMA_VERSION}",
-            do="Use the version of halfseen that made it.",
+            f"run {quote(str(path))} cannot be opened", got=f"schema {quote(schema)}", accepted=accepted, do=do
         )
+    for key, kind in _CONFIG_KEYS.items():
+        if not isinstance(config.get(key), kind):
+            raise _broken(path, f"no usable '{key}' in {CONFIG}")
+    try:
+        Similarity.from_plain(config["to_user"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise _broken(path, f"no usable 'to_user' in {CONFIG}") from error
     return Run(path, config)
+
+
+def _broken(path: Path, got: str) -> UserError:
+    accepted = "a folder as 'halfseen reconstruct' leaves it"
+    return UserError(f"run {quote(str(path))} is damaged", got=got, accepted=accepted, do="Reconstruct again.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -33,5 +32,5 @@ class Snapshot:
     field: Field
     losses: dict[str, float]
     state: Callable[[], State]  # what resuming needs; called only when a checkpoint is due
+    panels: Callable[[], dict[str, Tensor]] = dict  # pictures [H, W, 3] worth showing, rendered only when asked for
     generated: tuple[View, ...] = ()
-    panels: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # pictures [H, W, 3] worth showing

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from halfseen.common.rng import generator
 from halfseen.data import load
 from halfseen.data.capture import Capture
 from halfseen.fields import voxels
+from halfseen.images import color, resize
 from halfseen.methods.contract import Estimate, Method
 from halfseen.methods.plain.config import Config
 from halfseen.runs.snapshot import Knobs, Snapshot, State
@@ -28,6 +30,14 @@ PHASE = "fit"
 # floats kept for each pixel and for each ray sample (forward and backward).
 _FLOAT, _CHANNELS, _COPIES, _FLOATS_PER_PIXEL, _FLOATS_PER_SAMPLE = 4, 4, 5, 9, 60
 _TIMED_STEPS = 3
+# Mask values above this count as valid photo.
+_VALID = 0.5
+# Half width of the space in which density is smoothed: the box and as much around it.
+_EXTENT = 2.0
+# Adam's divisor floor: gradients of voxels that few rays meet are tiny, and must still move them.
+_ADAM_EPS = 1e-12
+# Longer side of preview pictures.
+_PANEL_SIZE = 160
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,8 @@ class _Photos:
 
 def resolve(cfg: Config, capture: Capture) -> Config:
     """Fill in what depends on the capture: an object fills the box alone, a scene fills all of space."""
+    if cfg.grid.bounded is not None:
+        return cfg
     return replace(cfg, grid=replace(cfg.grid, bounded=capture.mask_role == "object"))
 
 
@@ -71,12 +83,26 @@ def reconstruct(
         optimizer.step()
         if field.after_step(step, {}):
             optimizer = _optimizer(field, None)
-        now = optimizer
+        values = {k: v.item() for k, v in losses.items()}
+        state_now, panels = partial(_state, field, optimizer), partial(_panels, field, capture)
+        snapshot = Snapshot(step, cfg.steps, PHASE, field, values, state_now, panels)
+        knobs = yield snapshot
+        while knobs is not None and knobs.paused:
+            knobs = yield snapshot
 
-        def snapshot_state(now: torch.optim.Adam = now) -> State:
-            return {"field": field.state(), "optimizer": _optimizer_state(now)}
 
-        yield Snapshot(step, cfg.steps, PHASE, field, {k: v.item() for k, v in losses.items()}, snapshot_state)
+def _state(field: voxels.Voxels, optimizer: torch.optim.Adam) -> State:
+    return {"field": field.state(), "optimizer": _optimizer_state(optimizer)}
+
+
+def _panels(field: voxels.Voxels, capture: Capture) -> dict[str, Tensor]:
+    """The first photo, small, beside its rendering."""
+    view = capture.views[0]
+    assert view.camera is not None
+    size = resize.fit(view.image.width, view.image.height, _PANEL_SIZE)
+    with torch.no_grad():
+        rgb = field.render(view.camera.resized(*size), background=capture.background or color.WHITE).rgb.cpu()
+    return {"photo-render": torch.cat([resize.resize(view.image.read()[..., :3], *size), rgb], 1)}
 
 
 def _photos(capture: Capture, device: torch.device) -> _Photos:
@@ -84,7 +110,7 @@ def _photos(capture: Capture, device: torch.device) -> _Photos:
     views = [torch.full((v.image.width * v.image.height,), i) for i, v in enumerate(capture.views)]
     xy = [pixel_centres(v.image.width, v.image.height) for v in capture.views]
     rgb, mask = load.stack_rgb(capture), load.stack_masks(capture)
-    keep = torch.ones_like(mask, dtype=torch.bool) if capture.mask_role != "valid" else mask > 0.5
+    keep = torch.ones_like(mask, dtype=torch.bool) if capture.mask_role != "valid" else mask > _VALID
     rgb, mask, view, at = (t[keep].to(device) for t in (rgb, mask, torch.cat(views), torch.cat(xy)))
     return _Photos(rgb, mask, view, at, capture.cameras().to(torch.float32).to(device))
 
@@ -112,14 +138,14 @@ def _losses(
 
 def _smoothness(field: voxels.Voxels, cfg: Config, rng: torch.Generator) -> Tensor:
     """Mean absolute difference of log density between neighbouring random points of the box and its surroundings."""
-    points = (torch.rand(cfg.smooth_pairs, 3, generator=rng) * 4 - 2).to(field.density)
+    points = (torch.rand(cfg.smooth_pairs, 3, generator=rng) * 2 * _EXTENT - _EXTENT).to(field.density)
     offset = (torch.randn(cfg.smooth_pairs, 3, generator=rng) * cfg.smooth_distance).to(field.density)
     a, b = field.query(points)[0], field.query(points + offset)[0]
     return (torch.log1p(a) - torch.log1p(b)).abs().mean()
 
 
 def _optimizer(field: voxels.Voxels, state: dict[str, Tensor] | None) -> torch.optim.Adam:
-    optimizer = torch.optim.Adam(field.parameter_groups(), eps=1e-12)
+    optimizer = torch.optim.Adam(field.parameter_groups(), eps=_ADAM_EPS)
     for i, group in enumerate(optimizer.param_groups):
         if state:
             (parameter,) = group["params"]
@@ -160,7 +186,8 @@ def estimate(capture: Capture, to_user: Similarity, cfg: Config, device: torch.d
 
 
 def _seconds_per_step(capture: Capture, to_user: Similarity, cfg: Config, device: torch.device) -> float:
-    run = reconstruct(capture, to_user, cfg, 0, device=device)
+    # More steps than are taken: a short run is timed like a long one.
+    run = reconstruct(capture, to_user, replace(cfg, steps=cfg.steps + _TIMED_STEPS + 1), 0, device=device)
     next(run)
     start = time.perf_counter()
     for _ in range(_TIMED_STEPS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from halfseen.common.config import within
 from halfseen.fields import voxels
 
 
@@ -25,3 +26,9 @@ class Config:
     # Final learning rates as a share of the first ones.
     lr_end: float = 0.1
     grid: voxels.Config = field(default_factory=voxels.Config)
+
+    def __post_init__(self) -> None:
+        within("steps", self.steps, 1, 10**7)
+        within("rays", self.rays, 1, 10**6)
+        within("smooth_pairs", self.smooth_pairs, 1, 10**7)
+        within("lr_end", self.lr_end, 1e-6, 1e6)
