@@ -49,3 +49,4 @@ $(VENV)/.halfseen: $(VENV)/.core $(SOURCES)
 
 clean:
 	rm -rf build dist demo src/*.egg-info
+	find src -name '*.nb[ic]' -delete

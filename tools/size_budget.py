@@ -12,7 +12,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FILE_LIMIT, FUNCTION_LIMIT, PACKAGE_LIMIT = 400, 60, 30_000
 # Long files and functions that have a reason: {"path" or "path:function": "reason"}.
-EXCEPTIONS: dict[str, str] = {}
+# Shapes of worlds are lists of proportions: cutting one in two would hide what belongs together (docs/adr/0007-worlds.md).
+_SHAPE = "one shape, told from bottom to top"
+EXCEPTIONS: dict[str, str] = {
+    "src/halfseen/worlds/chair_parts.py:back": _SHAPE,
+    "src/halfseen/worlds/chairs.py:_office": _SHAPE,
+    "src/halfseen/worlds/chairs.py:_stool": _SHAPE,
+    "src/halfseen/worlds/nature.py:fruit": _SHAPE,
+    "src/halfseen/worlds/nature.py:plant": _SHAPE,
+    "src/halfseen/worlds/toys.py:toy": _SHAPE,
+    "src/halfseen/worlds/shade.py:shade": "one compiled loop over rays; calls would be inlined anyway",
+}
 
 
 def main() -> None:

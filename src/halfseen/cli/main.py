@@ -22,6 +22,7 @@ from halfseen.cli.doctor import Doctor
 from halfseen.cli.info import Info
 from halfseen.cli.reconstruct import Reconstruct
 from halfseen.cli.render import Render
+from halfseen.cli.worlds import DataMake, DataRender
 from halfseen.common.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, UserError, from_os_error
 from halfseen.common.log import to_stderr
 from halfseen.common.threads import apply_policy
@@ -29,14 +30,17 @@ from halfseen.common.threads import apply_policy
 _sub = tyro.conf.subcommand
 
 DataCommand = (
-    Annotated[DataCheck, _sub("check")] | Annotated[DataInfo, _sub("info")] | Annotated[DataConvert, _sub("convert")]
+    Annotated[DataCheck, _sub("check")]
+    | Annotated[DataInfo, _sub("info")]
+    | Annotated[DataConvert, _sub("convert")]
+    | Annotated[DataMake, _sub("make")]
+    | Annotated[DataRender, _sub("render")]
 )
-
 
 Command = (
     Annotated[Reconstruct, _sub("reconstruct")]
     | Annotated[Render, _sub("render")]
-    | Annotated[DataCommand, _sub("data", description="Check, describe and convert captures.")]
+    | Annotated[DataCommand, _sub("data", description="Check, describe, convert, make and render captures.")]
     | Annotated[Info, _sub("info")]
     | Annotated[Doctor, _sub("doctor")]
     | Annotated[Demo, _sub("demo")]

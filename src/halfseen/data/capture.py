@@ -44,6 +44,24 @@ class PictureFile:
 
 
 @dataclass(frozen=True)
+class NotWhite:
+    """The mask of a rendered picture on white: 1 where any channel differs from pure white, or where it is not transparent."""
+
+    path: Path
+    width: int
+    height: int
+
+    def read(self) -> Tensor:
+        return self.read_grey()
+
+    def read_grey(self) -> Tensor:
+        pixels = io.read(self.path)
+        if pixels.shape[-1] == 4:
+            return pixels[..., 3]
+        return (pixels < 1).any(-1).float()
+
+
+@dataclass(frozen=True)
 class PictureArray:
     """A picture in memory: [H, W, C] float32, or [H, W] for masks."""
 
@@ -88,7 +106,7 @@ class VideoFrame:
         return self.read().mean(-1)
 
 
-Picture = PictureFile | PictureArray | VideoFrame
+Picture = PictureFile | PictureArray | VideoFrame | NotWhite
 
 
 @dataclass(frozen=True)

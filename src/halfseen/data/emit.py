@@ -90,6 +90,12 @@ def same_cameras(cameras: Cameras) -> bool:
     return bool(close) and bool((cameras.sizes == cameras.sizes[:1]).all())
 
 
+def square_pixels(cameras: Cameras) -> bool:
+    """Whether horizontal and vertical focal lengths agree in all views."""
+    fx, fy = cameras.intrinsics[:, 0], cameras.intrinsics[:, 1]
+    return bool((fx - fy).abs().max() <= _SAME * fx.abs().max())
+
+
 def centred(cameras: Cameras) -> bool:
     """Whether all views have square pixels and the principal point in the middle."""
     fx, fy, cx, cy = cameras.intrinsics.unbind(-1)
@@ -97,18 +103,19 @@ def centred(cameras: Cameras) -> bool:
     return bool(off.abs().max() <= _SAME * cameras.intrinsics.abs().max())
 
 
-def shared_pinhole(capture: Capture, *, centre: bool) -> tuple[Capture, list[str]]:
+def shared_pinhole(capture: Capture, *, centre: bool, square: bool = False) -> tuple[Capture, list[str]]:
     """The capture resampled so that one pinhole camera serves all views, and what that changed.
 
-    Used by formats that store a single camera. With `centre`, pixels are square and the principal point is the middle. The
+    Used by formats that store a single camera. With `square`, pixels are square; with `centre`, the principal point is also the middle. The
     camera sees only what every photo shows, so no unknown pixels arise. Views that fit already are left as they are.
     """
     cameras = capture.cameras()
     bent = any(v.lens.bends for v in capture.views)
-    if not bent and same_cameras(cameras) and (not centre or centred(cameras)):
+    fits = same_cameras(cameras) and (not centre or centred(cameras)) and (not square or square_pixels(cameras))
+    if not bent and fits:
         return capture, []
     flat = concat([pinhole_for(cameras[i], v.lens) for i, v in enumerate(capture.views)])
-    target = _common_camera(flat, centre)
+    target = _common_camera(flat, centre, square)
     views = tuple(
         relens(v, cameras[i], replace(target, c2w=cameras.c2w[i : i + 1])) for i, v in enumerate(capture.views)
     )
@@ -118,7 +125,7 @@ def shared_pinhole(capture: Capture, *, centre: bool) -> tuple[Capture, list[str
     return replace(capture, views=views), [sentence]
 
 
-def _common_camera(cameras: Cameras, centre: bool) -> Cameras:
+def _common_camera(cameras: Cameras, centre: bool, square: bool) -> Cameras:
     """One camera that sees what all of these see (same axes each): the smallest opening to each of the four sides."""
     focal, principal = cameras.intrinsics[:, :2], cameras.intrinsics[:, 2:]
     near = (principal / focal).amin(0)  # left, top
@@ -126,7 +133,7 @@ def _common_camera(cameras: Cameras, centre: bool) -> Cameras:
     if centre:
         near = far = torch.minimum(near, far)
     f = focal.median(0).values
-    f = f.max().expand(2) if centre else f
+    f = f.max().expand(2) if centre or square else f
     size = torch.floor((near + far) * f + _SAME).clamp_min(1)
     middle = size / 2 if centre else near * f
     intrinsics = torch.cat([f, middle])

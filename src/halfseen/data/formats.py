@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from halfseen.common.errors import UserError, from_os_error, quote
-from halfseen.data import colmap, llff, photos, rgbd, transforms, transforms_write, video_frames
+from halfseen.data import colmap, llff, photos, rgbd, srn, transforms, transforms_write, video_frames
 from halfseen.data.capture import Capture
 from halfseen.images import io, video
 
@@ -36,6 +36,7 @@ FORMATS = (
     Format(colmap.NAME_TEXT, colmap.find_text, colmap.read_text, colmap.write_text, "COLMAP sparse/0, text"),
     Format(llff.NAME, llff.find, llff.read, llff.write, "LLFF poses_bounds.npy"),
     Format(rgbd.NAME, rgbd.find, rgbd.read, rgbd.write, "RGB-D frames with pose files (7-Scenes)"),
+    Format(srn.NAME, srn.find, srn.read, srn.write, "ShapeNet-SRN, one instance"),
     Format(photos.NAME, photos.find, photos.read, photos.write, "photos without cameras"),
     Format(video_frames.NAME, video_frames.find, video_frames.read, video_frames.write, "a video without cameras"),
 )

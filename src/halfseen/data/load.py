@@ -141,6 +141,7 @@ def _depth_on(depth: Depth, source: Cameras, lens: Lens, target: Cameras) -> Dep
             / source.sizes[0]
         )
     values = resize.sample(raw[..., None], at, mode="nearest")[..., 0].float()
+    values[~resize.inside(at, depth.width, depth.height)] = 0
     return Depth(values, values.shape[1], values.shape[0])
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+# Positions may miss the picture's edge by this much (pixels) and still count as on it.
+_ROUNDING = 1e-6
+
 
 def fit(width: int, height: int, max_size: int) -> tuple[int, int]:
     """The size whose longer side is at most `max_size`, aspect kept, never enlarged, never below one pixel."""
@@ -24,16 +27,16 @@ def resize(pixels: Tensor, width: int, height: int) -> Tensor:
 
 
 def sample(pixels: Tensor, at: Tensor, mode: str = "bilinear") -> Tensor:
-    """Read [H, W, C] at pixel positions `at` [H', W', 2] (x, y); outside is 0."""
+    """Read [H, W, C] at pixel positions `at` [H', W', 2] (x, y). Beyond the outermost centres the border pixel counts."""
     height, width = pixels.shape[:2]
     grid = (2 * at / at.new_tensor([width, height]) - 1)[None].to(pixels)
-    out = F.grid_sample(pixels.permute(2, 0, 1)[None], grid, mode=mode, padding_mode="zeros", align_corners=False)
+    out = F.grid_sample(pixels.permute(2, 0, 1)[None], grid, mode=mode, padding_mode="border", align_corners=False)
     return out[0].permute(1, 2, 0).contiguous()
 
 
 def inside(at: Tensor, width: int, height: int) -> Tensor:
-    """True where all four bilinear neighbours of a position [..., 2] exist."""
-    return ((at >= 0.5) & (at <= at.new_tensor([width, height]) - 0.5)).all(-1)
+    """True where a position [..., 2] lies on the picture, up to rounding."""
+    return ((at >= -_ROUNDING) & (at <= at.new_tensor([width, height]) + _ROUNDING)).all(-1)
 
 
 def sharpness(pixels: Tensor) -> float:

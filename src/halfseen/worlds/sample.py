@@ -1,0 +1,118 @@
+"""Members of families as captures: render a seed from a layout, with exact cameras, depth and masks, and optional imperfections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from halfseen.cameras import rays
+from halfseen.cameras.cameras import Cameras
+from halfseen.common.rng import derive_seed
+from halfseen.data.capture import Capture, Depth, PictureArray, View
+from halfseen.images import color
+from halfseen.worlds import layouts
+from halfseen.worlds.families import Family
+from halfseen.worlds.layouts import SRN_FOCAL, Stage
+from halfseen.worlds.render import Background, Model, Picture, World, prepare, render
+
+# A surface counts as seen from another view when nothing is nearer than it by this share of its depth.
+_VISIBLE = 0.01
+# Users' meshes fill a sphere of radius 0.75, seen from 2 units away, as SRN's chairs.
+USER_STAGE = Stage((0.0, 0.0, 0.0), 2.0, SRN_FOCAL)
+
+
+@dataclass(frozen=True)
+class Imperfect:
+    """What real captures have and worlds have not: poses a little wrong, light that changes from photo to photo."""
+
+    pose_degrees: float = 0.0
+    pose_distance: float = 0.0  # world units
+    exposure: float = 0.0  # standard deviation of log2 brightness between views
+
+
+def cameras_for(family: Family, seed: int, layout: str | None, views: int, size: tuple[int, int]) -> Cameras:
+    """The cameras of one member."""
+    return layouts.LAYOUTS[layout or family.layout](family.stage(seed), views, size, seed)
+
+
+def views_of(world: World, family: Family, cameras: Cameras) -> list[Picture]:
+    """Render every camera."""
+    return [render(world, cameras[i], family.background) for i in range(len(cameras))]
+
+
+def capture(
+    family: Family,
+    seed: int,
+    *,
+    layout: str | None = None,
+    views: int,
+    size: tuple[int, int],
+    imperfect: Imperfect | None = None,
+) -> Capture:
+    """One member as a capture. Objects on white carry masks; all views carry depth."""
+    cameras = cameras_for(family, seed, layout, views, size)
+    return _as_capture(prepare(family.make(seed)), family.background, cameras, seed, imperfect or Imperfect())
+
+
+def capture_of(model: Model, layout: str, views: int, size: tuple[int, int], seed: int) -> Capture:
+    """A user's model, alone on white, as a capture with masks and depth."""
+    cameras = layouts.LAYOUTS[layout](USER_STAGE, views, size, seed)
+    return _as_capture(prepare(model), "white", cameras, seed, Imperfect())
+
+
+def _as_capture(world: World, background: Background, cameras: Cameras, seed: int, flaws: Imperfect) -> Capture:
+    pictures = [render(world, cameras[i], background) for i in range(len(cameras))]
+    stated = cameras
+    if flaws.pose_degrees or flaws.pose_distance:
+        stated = layouts.with_pose_noise(cameras, flaws.pose_degrees, flaws.pose_distance, seed)
+    rng = np.random.Generator(np.random.PCG64(derive_seed(seed, "exposure")))
+    gains = np.exp2(flaws.exposure * rng.normal(size=len(cameras)))
+    out = []
+    on_white = background == "white"
+    for i, picture in enumerate(pictures):
+        rgb = _exposed(picture.rgb, float(gains[i])) if flaws.exposure else picture.rgb
+        mask = PictureArray(picture.mask) if on_white else None
+        height, width = picture.depth.shape
+        depth = Depth(picture.depth, width, height)
+        out.append(View(f"images/{i:03d}.png", PictureArray(rgb), stated[i], mask=mask, depth=depth))
+    if not on_white:
+        return Capture(tuple(out), "world", Path())
+    return Capture(tuple(out), "world", Path(), mask_role="object", background=color.WHITE, on_background=True)
+
+
+def seen_by(world: World, cameras: Cameras) -> list[Tensor]:
+    """For each view, how many of all the views see each of its pixels' surface points: [H, W], exact, by shadow rays."""
+    out = []
+    centres = cameras.centres.to(torch.float64)
+    for i in range(len(cameras)):
+        width, height = cameras.size(i)
+        xy = rays.pixel_centres(width, height)
+        ray = rays.cast(cameras[i], torch.zeros(len(xy), dtype=torch.long), xy)
+        hits = world.geometry.first_hits(ray.origins.numpy(), ray.directions.numpy())
+        found = torch.from_numpy(hits.face >= 0)
+        points = ray.origins + torch.from_numpy(hits.t).double()[:, None] * ray.directions
+        count = torch.zeros(len(xy), dtype=torch.long)
+        for j in range(len(cameras)):
+            count += found & _visible(world, points, centres[j], cameras[j])
+        out.append(count.reshape(height, width))
+    return out
+
+
+def _visible(world: World, points: Tensor, centre: Tensor, camera: Cameras) -> Tensor:
+    """Whether a camera sees points [P, 3]: inside its picture, with nothing in front of them."""
+    pixels, z = rays.project(camera, points)
+    inside = rays.in_frame(camera, pixels, z)[0]
+    away = points - centre
+    distance = away.norm(dim=-1)
+    hits = world.geometry.first_hits(centre.expand_as(points).numpy(), (away / distance[:, None]).numpy())
+    nearest = torch.from_numpy(hits.t).double()
+    return inside & (nearest >= distance * (1 - _VISIBLE))
+
+
+def _exposed(rgb: Tensor, gain: float) -> Tensor:
+    """The picture as a camera would take it with another exposure."""
+    return color.srgb_from_linear((color.linear_from_srgb(rgb) * gain).clamp(0, 1))
