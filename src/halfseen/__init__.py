@@ -21,3 +21,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'halfseen' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES.get(name, "halfseen.api")), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion."""
+    return [*__all__, "__version__"]

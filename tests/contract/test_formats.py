@@ -12,7 +12,7 @@ import torch
 from support import POINTS, as_bytes, distorted_pixels, dot_centres, dotted
 
 from halfseen.cameras.lens import Lens
-from halfseen.data import formats, protocols
+from halfseen.data import emit, formats, protocols
 from halfseen.data.capture import PictureArray, Split
 from halfseen.data.load import load
 
@@ -117,7 +117,7 @@ def test_losses_are_said_and_nothing_else_is_lost(tmp_path, entry):
         "splits": bool(back.splits),
     }
     for what, present in kept.items():
-        assert present == (f"{what} are lost" not in lost), (what, lost)
+        assert present == (f"{emit.WORDS.get(what, what)} are lost" not in lost), (what, lost)
     assert len(back) == len(capture)
 
 

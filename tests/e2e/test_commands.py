@@ -92,7 +92,6 @@ def test_doctor_and_help(capsys):
         ("reconstruct",),
         ("reconstruct", "x", "--method", "magic"),
         ("reconstruct", "x", "--views", "three"),
-        (),
     ],
 )
 def test_wrong_usage_exits_with_two_and_one_sentence(capsys, arguments):
@@ -127,3 +126,45 @@ def test_outputs_named_by_a_dot(still_life_folder, tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path)
     assert cli("data", "convert", still_life_folder, "--to", "colmap", "--out", ".") == 2
     assert "exists already" in capsys.readouterr().err
+
+
+def test_typos_are_guessed(capsys):
+    for typed, meant in (
+        (("recontruct", "x"), "'reconstruct'"),
+        (("data", "chek", "x"), "'check'"),
+        (("reconstruct", "x", "--step", "5"), "'--steps'"),
+    ):
+        assert cli(*typed) == 2
+        assert f"Did you mean {meant}?" in capsys.readouterr().err
+    assert cli("reconstruct", "x", "--views", "three") == 2
+    assert "--views" in capsys.readouterr().err
+
+
+def test_bare_and_version(capsys):
+    assert cli() == 0
+    assert "usage: halfseen" in capsys.readouterr().out
+    assert cli("--version") == 0
+    assert capsys.readouterr().out.startswith("halfseen 0.")
+
+
+def test_pointing_at_the_photo_folder_leads_to_the_poses(still_life_folder, tmp_path, capsys):
+    assert cli("reconstruct", still_life_folder / "images", "--out", tmp_path / "run", "--views", 3) == 2
+    err = capsys.readouterr().err
+    assert "5 photos" in err
+    assert "poses lie one folder up" in err
+
+
+def test_pictures_without_a_pose_are_noted(still_life_folder, tmp_path, capsys):
+    import shutil
+
+    folder = tmp_path / "capture"
+    shutil.copytree(still_life_folder, folder)
+    shutil.copyfile(folder / "images" / "000.png", folder / "images" / "extra.png")
+    assert cli("data", "check", folder) == 0
+    assert "1 pictures beside the listed ones have no pose" in capsys.readouterr().out
+
+
+def test_other_tools_names_of_formats(still_life_folder, tmp_path):
+    assert cli("data", "convert", still_life_folder, "--to", "COLMAP", "--out", tmp_path / "a") == 0
+    assert cli("data", "convert", tmp_path / "a", "--to", "nerfstudio", "--out", tmp_path / "b") == 0
+    assert (tmp_path / "b" / "transforms.json").is_file()

@@ -266,3 +266,13 @@ def test_a_report_counts_and_warns():
     assert any("one view" in w for w in check.check(capture.select([0])).warnings)
     unposed = replace(capture, views=tuple(replace(v, camera=None) for v in capture.views))
     assert any("no camera poses" in w for w in check.check(unposed).warnings)
+
+
+def test_depth_has_the_last_word_where_axes_meet_in_mid_air():
+    """Views of a room that cross close by: the scene lies where the depth maps say."""
+    capture = dotted()
+    far = tuple(replace(v, depth=Depth(torch.full((12, 16), 9.0), 16, 12), near_far=None) for v in capture.views)
+    frame = normalise.measure(replace(capture, views=far, points=None))
+    assert frame.source == "the median of the depth maps"
+    near = tuple(replace(v, depth=None, near_far=None) for v in capture.views)
+    assert normalise.measure(replace(capture, views=near, points=None)).source == "where the optical axes meet"

@@ -131,3 +131,14 @@ def test_the_smallest_rotation_between_directions():
         rotation = rotation_between(a, b)
         torch.testing.assert_close(rotation @ a, b)
         assert float(torch.det(rotation)) == pytest.approx(1)
+
+
+def test_a_swing_goes_over_its_arc_and_back():
+    focus, up = torch.zeros(3, dtype=torch.float64), torch.tensor([0.0, 0, 1], dtype=torch.float64)
+    start = torch.tensor([1.0, 0, 0], dtype=torch.float64)
+    eye = paths.orbit(focus, up, 1.0, 0.0, 8, start, 90.0)[:, :3, 3]
+    azimuth = torch.rad2deg(torch.atan2(eye[:, 1], eye[:, 0]))
+    assert float(azimuth[0]) == pytest.approx(0, abs=1e-9)
+    assert float(azimuth[4]) == pytest.approx(90)
+    assert float(azimuth.max()) <= 90 + 1e-9
+    assert float(azimuth[3]) == pytest.approx(float(azimuth[5]))

@@ -20,10 +20,12 @@ from halfseen.common import config as configs
 from halfseen.common.errors import UserError, quote
 from halfseen.common.files import sha256
 from halfseen.common.jsonfile import read_json
+from halfseen.data import formats, normalise, protocols
 from halfseen.data import load as loading
-from halfseen.data import normalise, protocols
 from halfseen.data.capture import Capture, Picture, PictureArray, Split
 from halfseen.export import frames as framing
+from halfseen.fields.contract import Field
+from halfseen.images import io
 from halfseen.methods.contract import Estimate, Method
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
 from halfseen.metrics.image import psnr
@@ -41,6 +43,9 @@ DEFAULT_MAX_SIZE = 256
 _LEAST_SIZE, _LEAST_STEPS = 8, 1
 # Mask values above this count as valid photo.
 _VALID = 0.5
+# Held-out views that are rendered for the score, and those that are shown in previews/.
+MAX_HELD_OUT, SHOWN_HELD_OUT = 6, 3
+HELD_OUT = "held-out.png"
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def device_named(name: str) -> torch.device:
 
 
 def reconstruct(
-    capture: Capture,
+    capture: Capture | str | Path,
     *,
     out: str | Path | None = None,
     method: str = "auto",
@@ -90,17 +95,22 @@ def reconstruct(
     on_snapshot: Callable[[Snapshot], None] = lambda snapshot: None,
 ) -> Run:
     """Rebuild a scene into the run folder `out` and return the finished run."""
+    if not isinstance(capture, Capture):
+        capture = formats.read([Path(capture)])
+    capture.cameras()
     chosen = _method(method)
     split = protocols.choose(capture, views, view_ids)
+    if resume and views is None and view_ids is None and out is not None:
+        split = _split_of(runs.open_run(Path(out)), len(capture))
     request = _request(chosen, variant, field, split, max_size, seed, steps, settings)
     where = device_named(device)
     path = Path(out) if out is not None else Path("runs") / f"{capture.folder.resolve().name}-{chosen.name}"
-    if resume and (path / runs.CONFIG).is_file():
+    if resume:
         run = _reopen(path, request, capture, split)
     else:
         run = _create(path, chosen, request, capture, split)
     if not run.finished:
-        _fit(run, chosen, where, on_start, on_snapshot)
+        _fit(run, chosen, where, on_start, on_snapshot, capture.select(_held_out(split)))
     return run
 
 
@@ -197,9 +207,13 @@ def _check_masks(capture: Capture) -> None:
 def _reopen(path: Path, request: Request, capture: Capture, split: Split) -> Run:
     """Open a run to go on with it; it must have been asked for the same thing on the same photos."""
     run = runs.open_run(path)
-    asked = configs.to_plain(request)
+    asked, omitted = (
+        configs.to_plain(request),
+        configs.to_plain(_request(_method("auto"), None, None, split, DEFAULT_MAX_SIZE, 0, None, ())),
+    )
     stored = run.config.get("request", {})
-    different = [k for k in asked if asked[k] != stored.get(k)]
+    # What is left at its default is taken from the run; only a contradiction is refused.
+    different = [k for k in asked if asked[k] != stored.get(k) and asked[k] != omitted[k]]
     if different:
         raise UserError(
             f"run {quote(str(path))} was started with other settings",
@@ -207,7 +221,8 @@ def _reopen(path: Path, request: Request, capture: Capture, split: Split) -> Run
             accepted=", ".join(f"{k}={stored.get(k)}" for k in different),
             do="Use the same settings, or another --out.",
         )
-    if _fingerprints(capture.select(split.train)) != read_json(path / runs.PROVENANCE).get("inputs"):
+    used = capture.select(run.config["split"]["train"]) if len(capture) > max(run.config["split"]["train"]) else capture
+    if _fingerprints(used) != read_json(path / runs.PROVENANCE).get("inputs"):
         raise UserError(
             f"run {quote(str(path))} was started from other photos",
             got="files that differ",
@@ -223,6 +238,7 @@ def _fit(
     device: torch.device,
     on_start: Callable[[Run, Estimate | None], None],
     on_snapshot: Callable[[Snapshot], None],
+    held_out: Capture,
 ) -> None:
     capture = loading.load(run.capture(), max(map(max, run.config["work_sizes"])))
     to_user = run.to_user
@@ -236,28 +252,70 @@ def _fit(
     for snapshot in record(run, method.reconstruct(boxed, to_user, cfg, seed, device=device, state=state)):
         last = snapshot
         on_snapshot(snapshot)
-    _finish(run, capture, last, time.monotonic() - started)
+    _finish(run, capture, held_out, last, time.monotonic() - started)
 
 
-def _finish(run: Run, capture: Capture, last: Snapshot | None, seconds: float) -> None:
-    """Measure the fit on its own inputs and close the run."""
+def _split_of(run: Run, views: int) -> Split:
+    """The split that a run was started with."""
+    stored = run.config["split"]
+    ids = [*stored.get("train", []), *stored.get("test", [])]
+    if not ids or max(ids) >= views:
+        raise UserError(
+            "the capture is not the run's",
+            got=f"{views} views",
+            accepted=f"at least {max(ids, default=0) + 1}",
+            do="Name the same capture.",
+        )
+    return Split(str(stored.get("name")), tuple(stored["train"]), tuple(stored["test"]))
+
+
+def _held_out(split: Split) -> list[int]:
+    """Views that were held out, thinned out evenly when there are many."""
+    test = list(split.test)
+    return (
+        test
+        if len(test) <= MAX_HELD_OUT
+        else [test[round(i * (len(test) - 1) / (MAX_HELD_OUT - 1))] for i in range(MAX_HELD_OUT)]
+    )
+
+
+def _finish(run: Run, capture: Capture, held_out: Capture, last: Snapshot | None, seconds: float) -> None:
+    """Measure the fit on its own inputs and on views that were held out, and close the run."""
     field = last.field if last is not None else load_field(run)
-    scores = {}
-    frames = framing.render(field, None, capture.cameras(), background_of(run))
-    for view, frame in zip(capture.views, frames, strict=True):
-        valid = None if view.mask is None or capture.mask_role != "valid" else view.mask.read_grey() > _VALID
-        scores[view.name] = round(psnr(frame.rgb, view.image.read(), valid), 3)
-    metrics = {
-        "protocol": "inputs at work size, sRGB, all valid pixels",
-        "psnr_inputs": round(sum(scores.values()) / len(scores), 3),
-        "psnr_inputs_each": scores,
-        "views": len(scores),
+    metrics: dict[str, Any] = {
+        "protocol": "work size, sRGB, all valid pixels",
+        "psnr_inputs_each": _scores(run, field, capture, None),
         "seconds": round(seconds, 1),
         "work_sizes": run.config["work_sizes"],
         "photo_sizes": run.config["photo_sizes"],
     }
+    metrics |= {"psnr_inputs": _mean(metrics["psnr_inputs_each"]), "views": len(capture)}
+    if len(held_out):
+        work = max(map(max, run.config["work_sizes"]))
+        loaded = loading.load(replace(held_out, background=capture.background or held_out.background), work)
+        each = _scores(run, field, loaded, run.path / runs.PREVIEWS / HELD_OUT)
+        metrics |= {"psnr_held_out": _mean(each), "psnr_held_out_each": each}
     run.finish(metrics)
-    run.event("finished", **{k: metrics[k] for k in ("psnr_inputs", "seconds")})
+    run.event("finished", **{k: v for k, v in metrics.items() if k in ("psnr_inputs", "psnr_held_out", "seconds")})
+
+
+def _scores(run: Run, field: Field, capture: Capture, sheet: Path | None) -> dict[str, float]:
+    """PSNR of every view by name; with a path, also a sheet of the first few, photos above renders."""
+    scores: dict[str, float] = {}
+    pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
+    frames = framing.render(field, None, capture.cameras(), background_of(run))
+    for view, frame in zip(capture.views, frames, strict=True):
+        valid = None if view.mask is None or capture.mask_role != "valid" else view.mask.read_grey() > _VALID
+        scores[view.name] = round(psnr(frame.rgb, view.image.read(), valid), 3)
+        if len(pairs) < SHOWN_HELD_OUT and (not pairs or pairs[0][0].shape == frame.rgb.shape):
+            pairs.append((view.image.read(), frame.rgb))
+    if sheet is not None:
+        io.write_png(sheet, torch.cat([torch.cat([p[row] for p in pairs], 1) for row in (0, 1)], 0))
+    return scores
+
+
+def _mean(scores: dict[str, float]) -> float:
+    return round(sum(scores.values()) / len(scores), 3)
 
 
 def _fingerprints(capture: Capture) -> list[dict[str, str]]:

@@ -20,6 +20,8 @@ from halfseen.runs.run import Run
 
 # A full circle is shown when the photos span at least this angle around the scene; else a swing between them.
 ORBIT_SPREAD = 60.0
+# ... unless they leave a gap of this many degrees: then the camera swings over the arc that they span, and back.
+OPEN_GAP, FULL_CIRCLE = 100.0, 360.0
 ORBIT_FPS = 24.0
 ORBIT_FRAMES = 60
 
@@ -41,7 +43,7 @@ class Frames:
         if path.suffix == ".mp4":
             video.write_mp4(path, (f.rgb for f in self), ORBIT_FPS)
         else:
-            list(framing.write(iter(self), path))
+            list(framing.write(iter(self), self.cameras, path))
         return path
 
 
@@ -61,7 +63,7 @@ def read_cameras(path: str | Path, run: Run | None = None) -> tuple[Cameras, lis
 
 
 def orbit(run: Run, count: int = ORBIT_FRAMES) -> Cameras:
-    """Cameras around a run's scene: a circle at the photos' distance and height, or a swing between photos that face one way."""
+    """Cameras around a run's scene, at the photos' distance and height: a circle, or a swing over the arc that was photographed."""
     if count < 1:
         raise UserError(
             "--orbit needs a number of frames", got=str(count), accepted="1 or more", do="Write --orbit 60."
@@ -69,18 +71,33 @@ def orbit(run: Run, count: int = ORBIT_FRAMES) -> Cameras:
     capture = run.capture()
     cameras, frame = capture.cameras(), normalise.measure(capture)
     towards = cameras.centres - frame.focus
-    spread = float(checks.view_angles(cameras, frame.focus).max())
-    if spread >= ORBIT_SPREAD or len(cameras) == 1:
-        level = torch.asin((towards @ frame.up / towards.norm(dim=-1)).clamp(-1, 1))
-        poses = paths.orbit(
-            frame.focus, frame.up, frame.distance, float(torch.rad2deg(level.median())), count, towards[0]
-        )
-    else:
+    arc = _arc(towards, frame.up)
+    if arc is None and len(cameras) > 1 and float(checks.view_angles(cameras, frame.focus).max()) < ORBIT_SPREAD:
         middle = int(torch.cdist(cameras.centres, cameras.centres.mean(0, keepdim=True)).argmin())
         swing = (cameras.centres - cameras.centres.mean(0)) @ cameras.c2w[middle, :3, :3]
         x, y, z = swing.abs().amax(0).tolist()
         poses = paths.spiral(cameras.c2w[middle], frame.distance, (x, y, z), count)
+    else:
+        level = torch.rad2deg(torch.asin((towards @ frame.up / towards.norm(dim=-1)).clamp(-1, 1)).median())
+        start, span = arc or (towards[0], FULL_CIRCLE)
+        poses = paths.orbit(frame.focus, frame.up, frame.distance, float(level), count, start, span)
     return make(poses, cameras.intrinsics[0], cameras.size(0))
+
+
+def _arc(towards: torch.Tensor, up: torch.Tensor) -> tuple[torch.Tensor, float] | None:
+    """The arc that photos span around a scene: (direction of its start, degrees); None when they go all around or nowhere."""
+    if len(towards) < 2:
+        return None
+    east = torch.nn.functional.normalize(towards[0] - (towards[0] @ up) * up, dim=0)
+    north = torch.linalg.cross(up, east)
+    azimuth = torch.rad2deg(torch.atan2(towards @ north, towards @ east)).sort().values
+    gaps = torch.cat([azimuth.diff(), azimuth[:1] + FULL_CIRCLE - azimuth[-1:]])
+    widest = int(gaps.argmax())
+    span = FULL_CIRCLE - float(gaps[widest])
+    if float(gaps[widest]) < OPEN_GAP or span < ORBIT_SPREAD:
+        return None
+    first = torch.deg2rad(azimuth[(widest + 1) % len(azimuth)])
+    return torch.cos(first) * east + torch.sin(first) * north, span
 
 
 def background_of(run: Run) -> tuple[float, float, float]:

@@ -12,6 +12,7 @@ from halfseen.cameras.rotations import angle_between, slerp
 
 # `step_towards`: a translation shorter than this has no direction, so the target rotation is taken at once.
 _NO_MOVE = 1e-6
+_FULL_CIRCLE = 360.0
 
 
 def look_at(eye: Tensor, target: Tensor, up: Tensor) -> Tensor:
@@ -33,11 +34,18 @@ def look_at(eye: Tensor, target: Tensor, up: Tensor) -> Tensor:
 
 
 def orbit(
-    focus: Tensor, up: Tensor, radius: float, elevation: float, count: int, start: Tensor | None = None
+    focus: Tensor,
+    up: Tensor,
+    radius: float,
+    elevation: float,
+    count: int,
+    start: Tensor | None = None,
+    span: float = _FULL_CIRCLE,
 ) -> Tensor:
-    """`count` poses [count, 4, 4] on a full circle around `focus`, `elevation` degrees above it, looking at it.
+    """`count` poses [count, 4, 4] on a circle around `focus`, `elevation` degrees above it, looking at it.
 
-    The first pose lies on the side of `start` (a direction); first and last pose differ, so the video loops.
+    The first pose lies on the side of `start` (a direction). A full circle does not repeat its first pose, so the video loops;
+    a smaller `span` of degrees is swung over and back, slowing down at its ends.
     """
     up = torch.nn.functional.normalize(up, dim=0)
     seed = start if start is not None else torch.eye(3, dtype=up.dtype)[up.abs().argmin()]
@@ -47,7 +55,8 @@ def orbit(
         flat = other - (other @ up) * up
     east = torch.nn.functional.normalize(flat, dim=0)
     north = torch.linalg.cross(up, east)
-    angle = torch.arange(count, dtype=up.dtype)[:, None] * (2 * math.pi / count)
+    turn = torch.arange(count, dtype=up.dtype)[:, None] * (2 * math.pi / count)
+    angle = turn if span >= _FULL_CIRCLE else math.radians(span) * (1 - torch.cos(turn)) / 2
     height = math.radians(elevation)
     ring = math.cos(height) * (torch.cos(angle) * east + torch.sin(angle) * north) + math.sin(height) * up
     return look_at(focus + radius * ring, focus, up)

@@ -18,7 +18,7 @@ class DataCheck:
     capture: Paths
     """A folder in any supported layout, photos, or a video."""
     format: str | None = None
-    """Which layout to read when the folder holds several."""
+    """Which layout to read when the folder holds several (transforms, colmap, colmap-text, llff, rgbd, srn, photos)."""
     sheet: Path | None = None
     """Write a contact sheet with all cameras drawn: FILE.png or FILE.html."""
     json: bool = False
@@ -30,8 +30,6 @@ class DataCheck:
 
         capture = api.load(*self.capture, layout=self.format)
         report = api.check(capture)
-        if self.sheet is not None:
-            contact_sheet.write(capture, report, self.sheet)
         if self.json:
             print(json.dumps({"rows": [{"name": capture.folder.resolve().name, **asdict(report)}]}))
             return
@@ -39,6 +37,7 @@ class DataCheck:
         for line, _ in sheet_text.lines(report):
             print(f"  {line}")
         if self.sheet is not None:
+            contact_sheet.write(capture, report, self.sheet)
             print(f"contact sheet: {self.sheet}")
 
 
@@ -49,7 +48,7 @@ class DataInfo:
     capture: Paths
     """A folder in any supported layout, photos, or a video."""
     format: str | None = None
-    """Which layout to read when the folder holds several."""
+    """Which layout to read when the folder holds several (transforms, colmap, colmap-text, llff, rgbd, srn, photos)."""
     json: bool = False
     """Print one JSON object instead of text."""
 
@@ -87,11 +86,11 @@ class DataConvert:
     capture: Paths
     """A folder in any supported layout, photos, or a video."""
     to: str
-    """The format: transforms, colmap, colmap-text, llff, rgbd, photos, video."""
+    """The format: transforms, colmap, colmap-text, llff, rgbd, srn, photos, video."""
     out: Path
     """A new folder for the result."""
     format: str | None = None
-    """Which layout to read when the folder holds several."""
+    """Which layout to read when the folder holds several (transforms, colmap, colmap-text, llff, rgbd, srn, photos)."""
 
     def run(self) -> None:
         from halfseen import api

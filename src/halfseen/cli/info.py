@@ -66,5 +66,6 @@ def _run_lines(run: Run) -> list[str]:
     ]
     if run.finished:
         metrics = read_json(run.path / METRICS)
-        out.append(f"  PSNR {metrics['psnr_inputs']} dB ({metrics['protocol']})")
+        held = f"{metrics['psnr_held_out']} dB on held-out photos, " if "psnr_held_out" in metrics else ""
+        out.append(f"  PSNR {held}{metrics['psnr_inputs']} dB on its inputs ({metrics['protocol']})")
     return out

@@ -6,16 +6,20 @@ Exit codes: 0 done, 2 something the user can mend, 130 interrupted, 1 a bug of o
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
+import re
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from itertools import takewhile
+from difflib import get_close_matches
+from itertools import dropwhile, takewhile
 from typing import Annotated, Any
 
 import tyro
 
+from halfseen import __version__
 from halfseen.cli.data import DataCheck, DataConvert, DataInfo
 from halfseen.cli.demo import Demo
 from halfseen.cli.doctor import Doctor
@@ -45,6 +49,10 @@ Command = (
     | Annotated[Doctor, _sub("doctor")]
     | Annotated[Demo, _sub("demo")]
 )
+COMMANDS = ("reconstruct", "render", "data", "info", "doctor", "demo")
+DATA_COMMANDS = ("check", "info", "convert", "make", "render")
+_RECORDS = (Reconstruct, Render, DataCheck, DataInfo, DataConvert, DataMake, DataRender, Demo)
+OPTIONS = tuple(sorted({f"--{f.name.replace('_', '-')}" for record in _RECORDS for f in dataclasses.fields(record)}))
 _MARKERS = (
     tyro.conf.OmitSubcommandPrefixes,
     tyro.conf.OmitArgPrefixes,
@@ -71,7 +79,10 @@ def main(argv: Sequence[str]) -> int:
     debug = "--debug" in argv
     if debug:
         to_stderr(verbose=True)
-    words, said = [a for a in argv if a != "--debug"], io.StringIO()
+    words, said = [a for a in argv if a != "--debug"] or ["--help"], io.StringIO()
+    if words == ["--version"]:
+        print(f"halfseen {__version__}")
+        return EXIT_OK
     try:
         with contextlib.redirect_stderr(said):
             command: Any = tyro.cli(Command, prog="halfseen", description=_ABOUT, args=words, config=_MARKERS)
@@ -85,12 +96,33 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _usage_sentence(boxed: str, words: Sequence[str]) -> str:
-    """The parser's boxed complaint as one sentence of four parts."""
+    """The parser's boxed complaint as one sentence of four parts, with a guess at what was meant."""
     inner = [line.strip("│ ") for line in boxed.splitlines() if line.startswith("│")]
-    told = " ".join(takewhile(lambda line: not line.startswith("─"), inner))
-    asked = " ".join(["halfseen", *(w for w in words[:2] if w.isalpha()), "--help"])
-    got = told or "nothing that names a command"
-    return str(UserError("the command cannot be read", got=got, accepted=f"what '{asked}' lists", do="Correct it."))
+    told = " ".join(takewhile(lambda line: not line.startswith("─"), dropwhile(lambda line: not line, inner)))
+    if "no type matching" in told and (found := re.search(r"--[\w-]+", told)):
+        told = f"a value for {found[0]} that is not of its kind"
+    known: tuple[str, ...] = COMMANDS
+    asked = ["halfseen"]
+    for word, choices in zip(words, (COMMANDS, DATA_COMMANDS), strict=False):
+        if word not in choices:
+            if choices is COMMANDS or words[0] == "data":
+                known, told = choices, f"the command '{word}'"
+            break
+        asked.append(word)
+        if word != "data":
+            break
+    wrong = next((w for w in words if w.startswith("--") and w in told), words[min(len(asked) - 1, len(words) - 1)])
+    options = OPTIONS if wrong.startswith("--") else known
+    near = get_close_matches(wrong, options, 1)
+    do = f"Did you mean '{near[0]}'?" if near and near[0] != wrong else "Correct it."
+    accepted = (
+        ", ".join(known)
+        if not wrong.startswith("--") and len(asked) <= 2 and told.startswith("the command")
+        else f"what '{' '.join(asked)} --help' lists"
+    )
+    return str(
+        UserError("the command cannot be read", got=told or "nothing that names a command", accepted=accepted, do=do)
+    )
 
 
 def _guarded(command: Any, debug: bool) -> int:

@@ -108,8 +108,11 @@ def _summary(run: Run) -> None:
 
     metrics = read_json(run.path / "metrics.json")
     print(f"run: {run.path}")
+    if "psnr_held_out" in metrics:
+        count = len(metrics["psnr_held_out_each"])
+        print(f"PSNR on {count} held-out photos: {metrics['psnr_held_out']:.2f} dB (see previews/held-out.png)")
     print(
-        f"PSNR on its own {metrics['views']} inputs: {metrics['psnr_inputs']:.2f} dB at work size; {metrics['seconds']:.0f} s"
+        f"PSNR on its own {metrics['views']} inputs: {metrics['psnr_inputs']:.2f} dB, which says little of other views"
     )
     print(f"next: halfseen render {run.path} --orbit 60 --out {run.path.name}-orbit --video")
 

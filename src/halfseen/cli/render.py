@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from halfseen.cameras.cameras import Cameras
     from halfseen.runs.run import Run
 
+_SIZES = (8, 8192)
+
 
 @dataclass(frozen=True)
 class Render:
@@ -31,6 +33,8 @@ class Render:
     """This many frames around the scene."""
     path: Path | None = None
     """Key cameras (same JSON) to fly through, with --frames pictures in all."""
+    size: int | None = None
+    """Longer side of the pictures with --orbit and --path (default: the work size of the run)."""
     frames: int = 60
     """Number of pictures along --path."""
     video: bool = False
@@ -44,10 +48,14 @@ class Render:
 
         run = api.open_run(self.path_of_run)
         cameras = self._cameras(run)
-        progress = Progress("rendering")
-        for i in framing.write(iter(api.render(run, cameras)), self.out, fps=self.fps if self.video else None):
-            progress.update(i + 1, len(cameras))
+        progress, shown = Progress("rendering"), []
+        frames = framing.write(iter(api.render(run, cameras)), cameras, self.out, fps=self.fps if self.video else None)
+        for i, frame in enumerate(frames, 1):
+            progress.update(i, len(cameras))
+            shown.append(framing.seen_shares([frame]))
         print(f"{len(cameras)} frames in {self.out}")
+        mean = {name: 100 * sum(s[name] for s in shown) / len(shown) for name in shown[0]}
+        print("pixels seen by photos: " + ", ".join(f"{share:.0f} % {name}" for name, share in mean.items()))
 
     def _cameras(self, run: Run) -> Cameras:
         from halfseen import api
@@ -72,10 +80,21 @@ class Render:
         if self.cameras is not None:
             return _noted(*api.read_cameras(self.cameras, run))
         if self.orbit is not None:
-            return api.orbit(run, self.orbit)
+            return self._sized(api.orbit(run, self.orbit))
         assert self.path is not None
         keys = _noted(*api.read_cameras(self.path, run))
-        return make(paths.interpolate(keys.c2w, self.frames), keys.intrinsics[0], keys.size(0))
+        return self._sized(make(paths.interpolate(keys.c2w, self.frames), keys.intrinsics[0], keys.size(0)))
+
+    def _sized(self, cameras: Cameras) -> Cameras:
+        """The cameras with the longer side of their pictures as asked."""
+        if self.size is None:
+            return cameras
+        if not _SIZES[0] <= self.size <= _SIZES[1]:
+            accepted = f"{_SIZES[0]} to {_SIZES[1]}"
+            raise UserError("--size is out of range", got=str(self.size), accepted=accepted, do="Change it.")
+        width, height = cameras.size()
+        longer = max(width, height)
+        return cameras.resized(max(1, round(width * self.size / longer)), max(1, round(height * self.size / longer)))
 
 
 def _noted(cameras: Cameras, notes: list[str]) -> Cameras:

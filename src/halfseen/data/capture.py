@@ -205,7 +205,10 @@ class Capture:
                 "the capture has no camera poses",
                 got=f"{len(self.views)} photos, {len(batch)} of them with a pose",
                 accepted="transforms.json, COLMAP sparse/0, LLFF poses_bounds.npy or RGB-D pose files beside the photos",
-                do="Add a pose file (COLMAP can make one) and run again.",
+                do=next(
+                    (f"Note: {n}." for n in self.notes if n.startswith("poses lie")),
+                    "Add a pose file (COLMAP can make one).",
+                ),
             )
         return concat(batch)
 

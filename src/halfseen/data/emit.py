@@ -61,14 +61,14 @@ def write_splits(capture: Capture, folder: Path, rank: dict[int, int]) -> list[s
 
 def suffix(picture: Picture) -> str:
     """The suffix that `write_picture` will use."""
-    own = picture.path.suffix.lower() if isinstance(picture, PictureFile) else ".png"
-    return own if own in _COMMON_SUFFIXES else ".png"
+    own = picture.path.suffix if isinstance(picture, PictureFile) else ".png"
+    return own if own.lower() in _COMMON_SUFFIXES else ".png"
 
 
 def write_picture(picture: Picture, path: Path) -> None:
     """Copy the file when the suffix stays, else decode and write PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(picture, PictureFile) and picture.path.suffix.lower() == path.suffix:
+    if isinstance(picture, PictureFile) and picture.path.suffix.lower() == path.suffix.lower():
         io.verify(picture.path)  # a broken file must not be passed on as if it were whole
         shutil.copyfile(picture.path, path)
     else:
@@ -140,6 +140,9 @@ def _common_camera(cameras: Cameras, centre: bool, square: bool) -> Cameras:
     return cams.make(cameras.c2w[:1], intrinsics, (int(size[0]), int(size[1])))
 
 
+WORDS = {"depth": "depth maps", "lens": "lens coefficients", "bounds": "near and far depths"}
+
+
 def losses(capture: Capture, keeps: Sequence[str]) -> list[str]:
     """Sentences on what a format cannot hold. `keeps` names what it can: poses, masks, depth, points, splits, lens, bounds."""
     has = {
@@ -151,7 +154,11 @@ def losses(capture: Capture, keeps: Sequence[str]) -> list[str]:
         "splits": bool(capture.splits),
         "bounds": any(v.near_far is not None for v in capture.views),
     }
-    lost = [f"{n} are lost: the format has no place for them" for n, there in has.items() if there and n not in keeps]
+    lost = [
+        f"{WORDS.get(n, n)} are lost: the format has no place for them"
+        for n, there in has.items()
+        if there and n not in keeps
+    ]
     lost += [f"{what} are lost" for what in capture.unkept]
     if "names" not in keeps and [PurePosixPath(v.name).stem for v in capture.views] != stems(capture):
         lost.append("file names were replaced, because they are not unique or not plain")

@@ -42,6 +42,13 @@ FORMATS = (
 )
 
 
+# What other tools call these formats.
+ALIASES = {
+    "nerfstudio": "transforms", "instant-ngp": "transforms", "blender": "transforms", "7-scenes": "rgbd", "rgb-d": "rgbd",
+    "shapenet-srn": "srn", "colmap-binary": "colmap",
+}  # fmt: skip
+
+
 def names() -> tuple[str, ...]:
     """Names of all formats."""
     return tuple(f.name for f in FORMATS)
@@ -50,7 +57,7 @@ def names() -> tuple[str, ...]:
 def by_name(name: str) -> Format:
     """A format by its name."""
     for entry in FORMATS:
-        if entry.name == name:
+        if entry.name == ALIASES.get(name.lower(), name.lower()):
             return entry
     raise UserError("the format is not known", got=quote(name), accepted=", ".join(names()), do="Choose one of these.")
 
@@ -113,6 +120,16 @@ def _read_folder(folder: Path, layout: str | None) -> Capture:
     else:
         chosen = present[0]
     capture = chosen.read(folder)
+    if chosen.name == photos.NAME:
+        beside = [
+            f.name
+            for f in FORMATS
+            if f.name not in (photos.NAME, video_frames.NAME) and f.find(folder.resolve().parent)
+        ]
+        if beside:
+            capture = capture.noted(
+                f"poses lie one folder up, in {beside[0]} format: name {quote(str(folder.resolve().parent.name))} instead"
+            )
     others = [f.name for f in present if f not in (chosen,) and f.name != photos.NAME]
     return (
         capture.noted(f"the folder also holds {', '.join(others)}; {chosen.name} was read (--format chooses)")

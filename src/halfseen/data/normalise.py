@@ -34,6 +34,9 @@ NEAR_FAR_FACTORS = (0.2, 5.0)
 # Percentiles of sparse points that count as near and far: the rest are outliers.
 _DEPTH_PERCENTILES = (1.0, 99.0)
 _MIN_POINTS = 8
+# Depth maps that are read for that; and how much deeper than the axes' meeting point the scene may be before depth decides.
+_DEPTH_MAPS = 4
+MAX_DISAGREEMENT = 2.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,10 @@ def _focus(capture: Capture, cameras: Cameras) -> tuple[Tensor, str]:
     if len(cameras) > 1:
         point, spread = axes_focus(cameras)
         ahead = ((point - cameras.centres) * cameras.forward).sum(-1)
-        if spread >= MIN_AXES_SPREAD and bool((ahead > 0).all()):
+        met = spread >= MIN_AXES_SPREAD and bool((ahead > 0).all())
+        known = _known_depth(capture, cameras) if met else None
+        # Views of a room can look past one another and meet in mid-air: what is known of depth has the last word.
+        if met and (known is None or known[0] <= MAX_DISAGREEMENT * float(ahead.median())):
             return point, "where the optical axes meet"
     centre = cameras.centres.mean(0)
     forward = torch.nn.functional.normalize(cameras.forward.mean(0), dim=0)
@@ -123,18 +129,28 @@ def _focus(capture: Capture, cameras: Cameras) -> tuple[Tensor, str]:
     return centre + depth * forward, source
 
 
-def _typical_depth(capture: Capture, cameras: Cameras) -> tuple[float, str]:
-    """How far ahead the scene lies, and how that is known."""
+def _known_depth(capture: Capture, cameras: Cameras) -> tuple[float, str] | None:
+    """Median depth of the scene where points, depth maps or stated bounds tell it, and which of them did."""
     z = np.concatenate([*_point_depths(capture, cameras), np.zeros(0)])
     if len(z) >= _MIN_POINTS:
         return float(np.median(z)), "the median depth of the sparse points"
+    some = [v.depth for v in capture.views if v.depth is not None][:_DEPTH_MAPS]
+    seen = np.concatenate([np.zeros(0), *(d.read().reshape(-1) for d in some)])
+    seen = seen[seen > 0]
+    if len(seen) >= _MIN_POINTS:
+        return float(np.median(seen)), "the median of the depth maps"
     bounds = [v.near_far for v in capture.views if v.near_far is not None]
     if bounds:
         # The harmonic mean: the middle in disparity, which is what a picture resolves.
         return float(np.median([2 / (1 / near + 1 / far) for near, far in bounds])), "the stated near and far depths"
-    maps = [d[d > 0] for d in (v.depth.read() for v in capture.views[:1] if v.depth is not None)]
-    if maps and len(maps[0]) >= _MIN_POINTS:
-        return float(np.median(maps[0])), "the median of the first depth map"
+    return None
+
+
+def _typical_depth(capture: Capture, cameras: Cameras) -> tuple[float, str]:
+    """How far ahead the scene lies, and how that is known."""
+    known = _known_depth(capture, cameras)
+    if known is not None:
+        return known
     if len(cameras) > 1:
         gaps = torch.cdist(cameras.centres, cameras.centres) + torch.diag(
             cameras.centres.new_full((len(cameras),), torch.inf)

@@ -136,7 +136,7 @@ def write(capture: Capture, folder: Path) -> list[str]:
     order = emit.order(emit.files(flat))
     for new, i in enumerate(order):
         view, stem = flat.views[i], f"frame-{new:06d}"
-        suffix = emit.suffix(view.image)
+        suffix = emit.suffix(view.image).lower()
         emit.write_picture(view.image, folder / f"{stem}.color{suffix}")
         write_text(folder / f"{stem}.pose.txt", _matrix_text(cameras.c2w[i]))
         depth = aligned_depth(view)

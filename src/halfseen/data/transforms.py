@@ -51,6 +51,7 @@ def _read_single(folder: Path) -> Capture:
     if absent:
         named = ", ".join(absent[:3])
         notes.append(f"{len(absent)} of {len(listed)} listed pictures are absent and were left out ({named}, ...)")
+    notes += _beside(folder, views, "ply_file_path" in top)
     points = None
     if "ply_file_path" in top:
         points = ply.read_points(inside(folder, top.text("ply_file_path"), what=f"{FILE}: 'ply_file_path'"))
@@ -68,6 +69,23 @@ def _read_single(folder: Path) -> Capture:
         unkept=_unkept(top),
         notes=tuple(notes),
     )
+
+
+def _beside(folder: Path, views: tuple[View, ...], listed_points: bool) -> list[str]:
+    """Notes on what lies beside the listed files and is not used: pictures without a pose, point clouds."""
+    used = {v.image.path for v in views if isinstance(v.image, PictureFile)}
+    rest = [p.name for parent in sorted({p.parent for p in used}) for p in build.photos_in(parent) if p not in used]
+    masks = {v.mask.path.name for v in views if isinstance(v.mask, PictureFile)}
+    rest = [name for name in rest if name not in masks]
+    notes = []
+    if rest:
+        notes.append(
+            f"{len(rest)} pictures beside the listed ones have no pose and are not used ({', '.join(rest[:3])})"
+        )
+    clouds = [] if listed_points else sorted(p.name for p in folder.glob("*.ply"))
+    if clouds:
+        notes.append(f"{clouds[0]} is not listed as 'ply_file_path' and is not used")
+    return notes
 
 
 def _read_blender(folder: Path) -> Capture:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -124,6 +125,17 @@ def read_file(path: Path, default_size: tuple[int, int] | None = None) -> tuple[
         bent = bent or lens(merged).bends
     notes = ["the camera file states lens distortion; pictures are rendered without it"] if bent else []
     return concat(batch), notes
+
+
+def document(cameras: Cameras) -> dict[str, Any]:
+    """Cameras as plain data that `read_file` reads back: OpenGL camera-to-world, intrinsics in each frame."""
+    frames = []
+    for i in range(len(cameras)):
+        fx, fy, cx, cy = cameras.intrinsics[i].tolist()
+        width, height = cameras.size(i)
+        pose_ = convert.swap_opengl(cameras.c2w[i]).tolist()
+        frames.append({"fl_x": fx, "fl_y": fy, "cx": cx, "cy": cy, "w": width, "h": height, "transform_matrix": pose_})
+    return {"camera_model": "PINHOLE", "frames": frames}
 
 
 def _size(fields: Fields, default: tuple[int, int] | None) -> tuple[float, float]:

@@ -30,6 +30,8 @@ def write(capture: Capture, folder: Path) -> list[str]:
     if capture.points is not None:
         ply.write_points(folder / POINTS, capture.points)
         document["ply_file_path"] = POINTS
+    if any(v.depth is not None for v in capture.views):
+        document["depth_unit_scale_factor"] = DEPTH_UNIT
     if capture.mask_role is not None:
         document["mask_role"] = capture.mask_role
     if capture.background is not None:

@@ -7,7 +7,7 @@ DIR/alpha/00000.png DIR/seen/00000.png  (0 nothing, 85 invented, 170 one view, 2
 from __future__ import annotations
 
 import io as bytes_io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from torch import Tensor
 
 from halfseen.cameras.cameras import Cameras
 from halfseen.common.files import new_folder, write_bytes
+from halfseen.common.jsonfile import write_json
+from halfseen.data import transforms_camera
 from halfseen.fields import seen
 from halfseen.fields.contract import Field
 from halfseen.images import io, video
@@ -52,9 +54,13 @@ def render(
         yield Frame(picture.rgb.cpu(), depth.cpu(), picture.alpha.cpu(), map_)
 
 
-def write(frames: Iterator[Frame], folder: Path, *, fps: float | None = None) -> Iterator[int]:
-    """Write frames into a new folder that appears when all are there; yields the index of each. `fps` adds video.mp4."""
+def write(frames: Iterator[Frame], cameras: Cameras, folder: Path, *, fps: float | None = None) -> Iterator[Frame]:
+    """Write frames into a new folder that appears when all are there; yields each.
+
+    cameras.json says where each was taken (`render --cameras` reads it back); `fps` adds video.mp4.
+    """
     with new_folder(folder) as partial:
+        write_json(partial / "cameras.json", transforms_camera.document(cameras))
         count = 0
         for i, frame in enumerate(frames):
             io.write_png(partial / "rgb" / f"{i:05d}.png", frame.rgb)
@@ -63,11 +69,18 @@ def write(frames: Iterator[Frame], folder: Path, *, fps: float | None = None) ->
             if frame.seen is not None:
                 io.write_png(partial / "seen" / f"{i:05d}.png", frame.seen.float() / 255)
             count = i + 1
-            yield i
+            yield frame
         if fps is not None:
             # From the files, so that a long video never lies in memory.
             pictures = (io.read(partial / "rgb" / f"{i:05d}.png") for i in range(count))
             video.write_mp4(partial / "video.mp4", pictures, fps)
+
+
+def seen_shares(frames: Sequence[Frame]) -> dict[str, float]:
+    """Shares of all pixels that two or more photos saw, one saw, none saw, and that show nothing."""
+    values = torch.cat([f.seen.reshape(-1) for f in frames if f.seen is not None])
+    names = {"two or more": seen.TWO_VIEWS, "one": seen.ONE_VIEW, "none": seen.INVENTED, "nothing there": seen.NOTHING}
+    return {name: float((values == value).float().mean()) for name, value in names.items()}
 
 
 def _write_npy(path: Path, depth: Tensor) -> None:
