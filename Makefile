@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name 'py.typed') pyproject.toml LICENSE README.md
 
-.PHONY: demo test check dev fast docs lock clean
+.PHONY: demo test check dev docs sheets lock clean
 
 demo: $(VENV)/.halfseen
 	rm -rf demo
@@ -30,6 +30,10 @@ dev: $(VENV)/.core $(VENV)/.dev
 # Redraw the picture of the layers from the real import graph.
 docs: $(VENV)/.halfseen $(VENV)/.dev
 	$(BIN)/python tools/draw_layers.py
+
+# Draw the sheets of the worlds anew, one member a cell.
+sheets: $(VENV)/.halfseen
+	$(BIN)/python tools/world_sheets.py
 
 # Write constraints.txt anew: the newest versions that the ranges allow.
 lock:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from halfseen.data.capture import Capture
     from halfseen.runs.run import Run
 
-# The sample: views around the table, of which every other is an input.
-_VIEWS, _ARC, _SIZE, _SEED = 9, 110.0, (256, 192), 0
+# The sample: a room photographed from a patch of places that face one way; every other photo is an input.
+_FAMILY, _LAYOUT, _MEMBER = "rooms", "forward", 7
+_VIEWS, _SIZE = 9, (256, 192)
 _INPUTS = tuple(range(0, _VIEWS, 2))
 _ORBIT = 30
 _SHOWN = 3
@@ -36,6 +37,7 @@ class Demo:
         with new_folder(self.out):
             pass
         folder = self.out / "capture"
+        print("making a room", flush=True)
         _make_sample(folder)
         capture = api.load(folder)
         report = api.check(capture)
@@ -62,11 +64,18 @@ class Demo:
 
 
 def _make_sample(folder: Path) -> None:
-    from halfseen import api
-    from halfseen.worlds import still_life
+    """One furnished room with its split file, in transforms layout."""
+    from dataclasses import replace
 
-    sample = still_life.capture(_SEED, still_life.ring(_VIEWS, _SIZE, _ARC), _INPUTS)
-    api.convert(sample, "transforms", folder)
+    from halfseen import api
+    from halfseen.data.capture import Split
+    from halfseen.worlds import families, sample, seeds
+
+    seed = seeds.seed_of("validation", _MEMBER)
+    capture = sample.capture(families.by_name(_FAMILY), seed, layout=_LAYOUT, views=_VIEWS, size=_SIZE)
+    held_out = tuple(i for i in range(_VIEWS) if i not in _INPUTS)
+    split = Split(f"train_test_split_{len(_INPUTS)}", _INPUTS, held_out)
+    api.convert(replace(capture, splits=(split,)), "transforms", folder)
 
 
 def _compare(run: Run, capture: Capture, path: Path) -> float:

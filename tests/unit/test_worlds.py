@@ -1,0 +1,453 @@
+"""Worlds: the same seed gives the same bytes, geometry agrees with itself, shapes are closed and face outwards, seeds never meet."""
+
+import json
+import struct
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from support import cli
+
+from halfseen.cameras import cameras as cams
+from halfseen.cameras import paths, rays
+from halfseen.common.errors import UserError
+from halfseen.common.rng import generator
+from halfseen.data import srn
+from halfseen.worlds import (
+    corrupt,
+    families,
+    layouts,
+    light,
+    materials,
+    noise,
+    sample,
+    seeds,
+    shapes,
+    stream,
+    user_meshes,
+)
+from halfseen.worlds import mesh as X
+from halfseen.worlds.assemble import Assembly
+from halfseen.worlds.geometry import Geometry
+from halfseen.worlds.render import Model, prepare, render
+
+SIZE = (32, 24)
+NAMES = [f.name for f in families.FAMILIES]
+# What the hash gives for (3, -4, 5, 7): worlds must not change from one machine or version to the next.
+HASHED = 0.8788507545832545
+DAY = light.Light((0.3, -0.4, 0.8))
+
+
+def volume(mesh):
+    a, b, c = (mesh.xyz[mesh.faces[:, i]] for i in range(3))
+    return float((a * np.cross(b, c)).sum()) / 6
+
+
+@pytest.mark.parametrize(
+    ("mesh", "expected", "tolerance"),
+    [
+        (shapes.box((1.0, 0.5, 0.25)), 1.0, 1e-9),
+        (shapes.box((1.0, 0.5, 0.25), 0.1), 0.965, 0.01),
+        (shapes.lathe([(0, -1), (1, -1), (1, 1), (0, 1)], 96), 2 * np.pi, 0.01),
+        (shapes.ellipsoid((1, 0.5, 0.3), 64), 4 / 3 * np.pi * 0.15, 0.01),
+        (shapes.tube(np.array([[0, 0, -1.0], [0, 0, 0], [0, 0, 1.0]]), 0.1, 48), 0.02 * np.pi, 0.001),
+    ],
+    ids=("box", "rounded", "cylinder", "ellipsoid", "tube"),
+)
+def test_shapes_have_their_volume_and_look_outwards(mesh, expected, tolerance):
+    assert volume(mesh) == pytest.approx(expected, abs=tolerance)
+    a, b, c = (mesh.xyz[mesh.faces[:, i]] for i in range(3))
+    cross = np.cross(b - a, c - a)
+    real = np.linalg.norm(cross, axis=1) > 1e-9
+    assert ((cross * mesh.normal[mesh.faces[:, 0]]).sum(1)[real] > 0).all()
+
+
+def test_mirrors_turns_and_stretches_keep_the_outside_outside():
+    ball = shapes.ellipsoid((1, 0.6, 0.4), 24)
+    for moved in (X.mirror(ball, 1), X.turn(ball, "x", 77), X.stretch(ball, (2, 1, 3)), X.move(ball, (3, 4, 5))):
+        assert volume(X.move(moved, -moved.xyz.mean(0))) > 0
+        outward = moved.xyz - moved.xyz.mean(0)
+        assert ((outward * moved.normal).sum(1) > -1e-6).all()
+
+
+def test_noise_is_the_same_everywhere_and_smooth():
+    assert noise.hashed(3, -4, 5, 7) == pytest.approx(HASHED, abs=1e-12)
+    values = np.array([noise.value(i * 0.01, 0.3, -2.7, 5) for i in range(2000)])
+    assert values.min() >= 0
+    assert values.max() <= 1
+    assert np.abs(np.diff(values)).max() < 0.03
+    assert noise.value(2.0, -3.0, 4.0, 9) == noise.hashed(2, -3, 4, 9)
+
+
+def test_an_open_floor_is_exposed_and_a_covered_one_is_dark():
+    floor = shapes.sheet((40, 40), (20, 20))
+    roof = X.move(X.turn(shapes.sheet((41, 41), (1, 1)), "x", 180), (0, 0, 0.5))
+    open_ = light.bake(Geometry(floor), DAY)
+    assert float(open_.irradiance.mean()) == pytest.approx(light.EXPOSED, rel=0.06)
+    assert float(open_.sun.min()) == 1
+    covered = light.bake(Geometry(X.join([floor, roof])), DAY)
+    middle = np.linalg.norm(floor.xyz[:, :2], axis=1) < 5
+    assert float(covered.irradiance[: len(floor.xyz)][middle].mean()) < 0.35 * light.EXPOSED
+    assert float(covered.sun[: len(floor.xyz)][middle].max()) == 0
+
+
+def test_ghosts_cast_no_shadow():
+    scene = Assembly()
+    scene.add([shapes.sheet((40, 40), (10, 10))], [materials.Material((0.5, 0.5, 0.5))])
+    scene.add([X.move(shapes.sheet((50, 50), (1, 1)), (0, 0, 1))], [materials.Material((0.5, 0.5, 0.5))], ghost=True)
+    assert float(prepare(scene.model(DAY)).baked.sun[:100].min()) == 1
+
+
+def test_a_mesh_with_colours_is_shaded_in_its_colour():
+    mesh = X.paint(shapes.ellipsoid((1, 1, 1), 32), 0)
+    world = prepare(Model(mesh, [materials.Material((0.8, 0.1, 0.1), grain=0.0)], DAY))
+    camera = cams.make(
+        paths.look_at(
+            torch.tensor([[3.0, 0, 1]]).double(), torch.zeros(3).double(), torch.tensor([0, 0, 1.0]).double()
+        ),
+        (30.0, 30.0, 16.0, 16.0),
+        (32, 32),
+    )
+    picture = render(world, camera, "white")
+    assert picture.albedo[16, 16].tolist() == pytest.approx(
+        materials.table([materials.Material((0.8, 0.1, 0.1))])[0, 1:4].tolist(), abs=1e-5
+    )
+    assert float(picture.depth[16, 16]) == pytest.approx(10**0.5 - 1, abs=0.01)
+    assert picture.rgb[0, 0].tolist() == pytest.approx([1, 1, 1], abs=1e-6)
+    assert float(picture.mask[16, 16]) == 1
+    assert float(picture.mask[0, 0]) == 0
+    assert float(picture.normal[16, 16] @ torch.tensor([3.0, 0, 1.0]) / 10**0.5) > 0.99
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_family_makes_members_that_differ_and_repeat(name):
+    family = families.by_name(name)
+    first, again, other = (sample.capture(family, s, views=2, size=SIZE) for s in (11, 11, 12))
+    for a, b in zip(first.views, again.views, strict=True):
+        assert torch.equal(a.image.read(), b.image.read())
+        assert np.array_equal(a.depth.read(), b.depth.read())
+    assert not torch.equal(first.views[0].image.read(), other.views[0].image.read())
+    mesh = family.make(11).mesh
+    assert np.isfinite(mesh.xyz).all()
+    assert np.abs(np.linalg.norm(mesh.normal, axis=1) - 1).max() < 1e-3
+    depth = torch.from_numpy(first.views[0].depth.read())
+    assert float((depth > 0).double().mean()) > 0.02
+
+
+@pytest.mark.parametrize("name", ["cars", "rooms"])
+def test_depth_mask_and_pose_agree(name):
+    """Points of one view, moved into another, lie on its surface or behind something nearer."""
+    family = families.by_name(name)
+    layout = "orbit" if name == "cars" else "forward"
+    capture = sample.capture(family, 5, layout=layout, views=8, size=(96, 72))
+    cameras = capture.cameras()
+    depth = torch.from_numpy(capture.views[0].depth.read())
+    xy = rays.pixel_centres(96, 72)
+    ray = rays.cast(cameras, torch.zeros(len(xy), dtype=torch.long), xy)
+    known = depth.reshape(-1) > 0
+    points = (ray.origins + (depth.reshape(-1) / ray.z_scale)[:, None] * ray.directions)[known]
+    at, z = rays.project(cameras[1], points)
+    inside = rays.in_frame(cameras[1], at, z)[0]
+    other = torch.from_numpy(capture.views[1].depth.read())
+    x, y = at[0][inside].long().unbind(-1)
+    there, here = other[y, x], z[0][inside]
+    same = (there - here).abs() < 0.02 * here
+    hidden = (there > 0) & (there < here)
+    assert float((same | hidden).double().mean()) > 0.93
+    assert float(same.double().mean()) > 0.4
+    if capture.views[0].mask is not None:
+        mask = capture.views[0].mask.read_grey()
+        assert float(((mask > 0.5) != (depth > 0)).double().mean()) < 0.02
+
+
+def test_visibility_of_every_pixel_from_every_view():
+    """A ball seen from two opposite sides: what faces one camera is hidden from the other."""
+    world = prepare(Model(shapes.ellipsoid((1, 1, 1), 48), [materials.Material((0.5, 0.5, 0.5))], DAY))
+    stage = layouts.Stage((0, 0, 0), 4.0, 1.2)
+    cameras = layouts.orbit(stage, 2, (33, 33), 0)
+    counts = sample.seen_by(world, cameras)
+    assert int(counts[0][16, 16]) == 1
+    assert 1 <= int(counts[0].max()) <= 2
+    assert int(counts[0][0, 0]) == 0
+
+
+@pytest.mark.parametrize("name", sorted(layouts.LAYOUTS))
+def test_layouts_give_the_cameras_they_promise(name):
+    object_, room = layouts.Stage((0, 0, 0), 2.0, 1.0), layouts.Stage((0, 0, 0.8), 1.5, 0.7, (2.5, 2.0, 1.2), 1.45)
+    for stage in (object_, room):
+        cameras = layouts.LAYOUTS[name](stage, 6, (40, 30), 3)
+        assert len(cameras) == 6
+        assert torch.isfinite(cameras.c2w).all()
+        assert torch.equal(cameras.c2w, layouts.LAYOUTS[name](stage, 6, (40, 30), 3).c2w)
+    if name.startswith("walk") or name == "forward":
+        eye = layouts.LAYOUTS[name](room, 20, (40, 30), 3).centres
+        assert (eye[:, :2].abs() < torch.tensor([2.5, 2.0])).all()
+
+
+def test_the_two_walks_are_in_the_same_place_and_differ():
+    stage = layouts.Stage((0, 0, 0.8), 1.5, 0.7, (2.5, 2.0, 1.2), 1.45)
+    a, b = (layouts.LAYOUTS[n](stage, 12, (40, 30), 3).centres for n in ("walk-a", "walk-b"))
+    assert float(torch.cdist(a, b).min(1).values.mean()) > 0.2
+
+
+def test_pose_noise_and_exposure_are_what_they_say():
+    family = families.by_name("chairs")
+    exact = sample.capture(family, 3, views=6, size=SIZE)
+    noisy = sample.capture(family, 3, views=6, size=SIZE, imperfect=sample.Imperfect(1.0, 0.01, 0.5))
+    moved = (exact.cameras().centres - noisy.cameras().centres).norm(dim=-1)
+    assert 0.003 < float(moved.mean()) < 0.06
+    assert torch.equal(exact.views[0].depth.source, noisy.views[0].depth.source)
+    assert not torch.equal(exact.views[0].image.read(), noisy.views[0].image.read())
+
+
+def test_seeds_of_different_purposes_never_meet():
+    spans = sorted((first, first + count) for first, count in seeds.RANGES.values())
+    for (_, end), (start, _) in pairwise(spans):
+        assert end <= start
+    with pytest.raises(ValueError, match="claims"):
+        seeds.seed_of("claims", 10**7)
+
+
+CONFIG = stream.StreamConfig(("chairs", "tabletop"), (16, 16), views=3, window=2, reuse=2, workers=0)
+
+
+def test_a_stream_resumes_at_any_position():
+    with stream.Stream(CONFIG) as source:
+        whole = [source.draw(i) for i in range(20)]
+    with stream.Stream(CONFIG) as source:
+        tail = [source.draw(i) for i in range(12, 20)]
+        assert len(source._worlds) <= CONFIG.window
+    for a, b in zip(whole[12:], tail, strict=True):
+        assert (a.world, a.view) == (b.world, b.view)
+        assert torch.equal(a.rgb, b.rgb)
+
+
+def test_workers_give_the_same_frames():
+    from dataclasses import replace
+
+    with stream.Stream(CONFIG) as one, stream.Stream(replace(CONFIG, workers=1)) as other:
+        for position in (0, 7, 8):
+            assert torch.equal(one.draw(position).rgb, other.draw(position).rgb)
+
+
+def test_each_frame_serves_about_as_often_as_asked():
+    config = stream.StreamConfig(("chairs",), (16, 16), views=10, window=8, reuse=10)
+    draws = [stream.pick(config, p) for p in range(20_000)]
+    middle = [d for d in draws if 20 <= d[0] < 150]
+    assert len(middle) / (130 * 10) == pytest.approx(10, rel=0.05)
+    for position, (world, _) in enumerate(draws):
+        first = position // 100
+        assert first <= world < first + 8
+
+
+def test_photographs_stay_pictures_and_differ():
+    rgb = torch.rand(24, 32, 3, generator=generator(0, "x"))
+    a, b, again = (corrupt.photograph(rgb, corrupt.Camera(), generator(s, "photo")) for s in (1, 2, 1))
+    for picture in (a, b):
+        assert picture.shape == rgb.shape
+        assert 0 <= float(picture.min()) <= float(picture.max()) <= 1
+    assert torch.equal(a, again)
+    assert not torch.equal(a, b)
+    silent = corrupt.Camera(0, 0, 0, 0, 0, 0, 0, 45, 0.0)
+    torch.testing.assert_close(corrupt.photograph(rgb, silent, generator(0, "p")), rgb, atol=1e-5, rtol=0)
+
+
+def write_obj(folder):
+    (folder / "two.obj").write_text(
+        "mtllib two.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nusemtl red\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
+    )
+    (folder / "two.mtl").write_text("newmtl red\nKd 0.8 0.1 0.1\n")
+
+
+def test_user_meshes_are_centred_scaled_and_turned_upright(tmp_path):
+    write_obj(tmp_path)
+    loaded = user_meshes.load(tmp_path / "two.obj")
+    xyz = loaded.model.mesh.xyz
+    assert np.linalg.norm(xyz, axis=1).max() == pytest.approx(0.75)
+    # y of the file is up: the vertex (0, 1, 0) is the highest.
+    top = xyz[xyz[:, 2].argmax()] / loaded.scale + loaded.centre
+    assert top.tolist() == pytest.approx([0, 0, 1], abs=1e-9)
+    flat = user_meshes.load(tmp_path / "two.obj", up="z")
+    assert float(np.ptp(flat.model.mesh.xyz[:, 2])) == pytest.approx(flat.scale)
+    assert loaded.model.materials[0].a[0] > 3 * loaded.model.materials[0].a[1]
+
+
+def test_vertex_colours_and_placements(tmp_path):
+    header = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+    header += "property uchar red\nproperty uchar green\nproperty uchar blue\nelement face 1\nproperty list uchar int vertex_indices\nend_header\n"
+    (tmp_path / "t.ply").write_text(header + "0 0 0 255 0 0\n1 0 0 255 0 0\n0 1 0 255 0 0\n3 0 1 2\n")
+    model = user_meshes.load(tmp_path / "t.ply").model
+    assert model.materials[0].kind == materials.VERTEX
+    assert model.mesh.tex[0].tolist() == pytest.approx([1, 0, 0])
+    (tmp_path / "scene.json").write_text(
+        json.dumps({"objects": [{"mesh": "t.ply"}, {"mesh": "t.ply", "position": [5, 0, 0], "degrees": 90}]})
+    )
+    both = user_meshes.load(tmp_path / "scene.json")
+    assert len(both.model.mesh) == 2
+    assert user_meshes.find(tmp_path) == [tmp_path / "scene.json"]
+
+
+def test_a_textured_gltf_shows_its_texture(tmp_path):
+    """A square with a red left and a blue right half, written by hand as glTF with a side file."""
+    from PIL import Image
+
+    Image.fromarray(np.array([[[255, 0, 0], [0, 0, 255]]] * 2, np.uint8).repeat(8, 0).repeat(8, 1)).save(
+        tmp_path / "t.png"
+    )
+    xyz = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], "<f4")
+    uv = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], "<f4")
+    data = xyz.tobytes() + uv.tobytes() + np.array([0, 1, 2, 0, 2, 3], "<u2").tobytes()
+    (tmp_path / "b.bin").write_bytes(data)
+    document = {
+        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0, "TEXCOORD_0": 1}, "indices": 2, "material": 0}]}],
+        "materials": [{"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}, "doubleSided": True}],
+        "textures": [{"source": 0}], "images": [{"uri": "t.png"}], "buffers": [{"uri": "b.bin", "byteLength": len(data)}],
+        "bufferViews": [{"buffer": 0, "byteOffset": 0, "byteLength": 48}, {"buffer": 0, "byteOffset": 48, "byteLength": 32}, {"buffer": 0, "byteOffset": 80, "byteLength": 12}],
+        "accessors": [
+            {"bufferView": 0, "componentType": 5126, "count": 4, "type": "VEC3", "min": [0, 0, 0], "max": [1, 1, 0]},
+            {"bufferView": 1, "componentType": 5126, "count": 4, "type": "VEC2"},
+            {"bufferView": 2, "componentType": 5123, "count": 6, "type": "SCALAR"},
+        ],
+    }  # fmt: skip
+    path = tmp_path / "q.gltf"
+    path.write_text(json.dumps(document))
+    model = user_meshes.load(path).model
+    eye = torch.tensor([[0.0, -2.0, 0.0]]).double()
+    camera = cams.make(
+        paths.look_at(eye, torch.zeros(3).double(), torch.tensor([0, 0, 1.0]).double()),
+        (30.0, 30.0, 16.0, 16.0),
+        (32, 32),
+    )
+    albedo = render(prepare(model), camera, "white").albedo
+    assert albedo[16, 12].tolist() == pytest.approx([1, 0, 0], abs=0.01)
+    assert albedo[16, 20].tolist() == pytest.approx([0, 0, 1], abs=0.01)
+    document["buffers"][0]["uri"] = "../b.bin"
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "q.gltf").write_text(json.dumps(document))
+    with pytest.raises(UserError, match="leaves"):
+        user_meshes.load(tmp_path / "inner" / "q.gltf")
+
+
+@pytest.mark.parametrize("name", ["a.glb", "a.obj", "a.stl", "a.ply", "a.gltf"])
+def test_broken_meshes_are_reported(tmp_path, name):
+    (tmp_path / name).write_bytes(b"glTF" + struct.pack("<II", 2, 10**9) + b"x" * 50)
+    with pytest.raises(UserError):
+        user_meshes.load(tmp_path / name)
+
+
+def test_data_make_and_data_render(tmp_path, capsys):
+    assert (
+        cli(
+            "data",
+            "make",
+            "chairs",
+            "--objects",
+            2,
+            "--size",
+            24,
+            "--views",
+            3,
+            "--layout",
+            "srn",
+            "--mesh",
+            "--workers",
+            1,
+            "--out",
+            tmp_path / "a",
+        )
+        == 0
+    )
+    folders = srn.instances(tmp_path)
+    assert [f.name for f in folders] == ["chairs-0000000000", "chairs-0000000001"]
+    assert (folders[0] / "mesh.ply").is_file()
+    assert (
+        cli(
+            "data",
+            "make",
+            "chairs",
+            "--objects",
+            2,
+            "--size",
+            24,
+            "--views",
+            3,
+            "--layout",
+            "srn",
+            "--workers",
+            1,
+            "--out",
+            tmp_path / "a",
+        )
+        == 0
+    )
+    assert "2 were there already" in capsys.readouterr().out
+    write_obj(tmp_path)
+    assert (
+        cli(
+            "data",
+            "render",
+            tmp_path / "two.obj",
+            "--views",
+            3,
+            "--size",
+            24,
+            "--layout",
+            "transforms",
+            "--workers",
+            1,
+            "--out",
+            tmp_path / "b",
+        )
+        == 0
+    )
+    assert cli("data", "check", tmp_path / "b" / "two") == 0
+    for bad in (
+        ("data", "make", "boats", "--out", tmp_path / "c"),
+        ("data", "make", "cars", "--size", 2, "--out", tmp_path / "c"),
+        ("data", "make", "cars", "--cameras", "x", "--out", tmp_path / "c"),
+        ("data", "render", tmp_path / "none", "--out", tmp_path / "c"),
+    ):
+        assert cli(*bad) == 2
+    assert not (tmp_path / "c").exists()
+
+
+def test_the_seen_mesh_is_the_rendered_one(tmp_path):
+    import trimesh
+
+    from halfseen.worlds import mesh_file
+
+    mesh = families.by_name("tabletop").make(4).mesh
+    mesh_file.write(mesh, tmp_path / "m.ply")
+    read = trimesh.load_mesh(tmp_path / "m.ply", process=False)
+    np.testing.assert_allclose(read.vertices, mesh.xyz, atol=1e-6)
+    assert (read.faces == mesh.faces).all()
+
+
+@pytest.mark.parametrize("four_lines", [False, True])
+@pytest.mark.parametrize("inverse", [False, True])
+def test_srn_in_both_pose_layouts_and_directions(tmp_path, four_lines, inverse):
+    """The released text: f = 131.25 at 128 px; poses on one line or four; old exports are world-to-camera and say so."""
+    from PIL import Image
+
+    folder = tmp_path / "chairs_train" / "chairs_2.0_train" / "abc"
+    (folder / "rgb").mkdir(parents=True)
+    (folder / "pose").mkdir()
+    pose = paths.look_at(
+        torch.tensor([[1.0, 1.2, 0.5]]).double(), torch.zeros(3).double(), torch.tensor([0, 0, 1.0]).double()
+    )[0]
+    matrix = torch.linalg.inv(pose) if inverse else pose
+    for i in range(3):
+        Image.new("RGB", (64, 64), (255, 255, 255) if i else (255, 255, 254)).save(folder / "rgb" / f"{i:06d}.png")
+        rows = [" ".join(f"{v:.12f}" for v in row) for row in matrix.tolist()]
+        (folder / "pose" / f"{i:06d}.txt").write_text(("\n" if four_lines else " ").join(rows))
+    (folder / "intrinsics.txt").write_text(
+        "131.250000 64.000000 64.000000 0.\n0. 0. 0.\n1.\n128 128\n" + ("1\n" if inverse else "")
+    )
+    assert srn.instances(tmp_path / "chairs_train") == [folder]
+    capture = srn.read(folder)
+    assert capture.cameras().intrinsics[0].tolist() == [65.625, 65.625, 32, 32]
+    torch.testing.assert_close(capture.cameras().c2w[0], pose, atol=1e-9, rtol=0)
+    assert float(capture.views[0].mask.read_grey().mean()) == 1
+    assert float(capture.views[1].mask.read_grey().mean()) == 0
