@@ -25,6 +25,8 @@ SRN_VIEWS = 50
 _HAND_HELD = (5.0, 50.0)
 # The rig of three cameras: half the angle between the outer ones (degrees), spacing in metres.
 _RIG_ANGLE, _RIG_SPACING = 40.0, 0.3
+# Where a car drives, in half widths of the street right of its middle line, and how far it sways: clear of parked cars.
+_DRIVE_OFFSET, _DRIVE_SWAY, _SWAY_RATE = -0.08, 0.1, 0.05
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def drive(stage: Stage, count: int, size: tuple[int, int], seed: int) -> Cameras
     start = rng.uniform(-0.8, 0.2) * half[0]
     eyes, targets = [], []
     for k in range(frames):
-        x, y = start + k * step, 0.4 * half[1] * math.sin(0.05 * k) - 0.45 * half[1]
+        x, y = start + k * step, half[1] * (_DRIVE_SWAY * math.sin(_SWAY_RATE * k) + _DRIVE_OFFSET)
         for angle, shift in ((_RIG_ANGLE, _RIG_SPACING), (0.0, 0.0), (-_RIG_ANGLE, -_RIG_SPACING)):
             eye = np.array([x, y + shift, stage.eye])
             heading = math.radians(angle)

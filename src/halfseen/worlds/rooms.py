@@ -22,6 +22,9 @@ from halfseen.worlds.render import Model
 _WALL_CELL = 0.16
 _WHITE: Rgb = (0.9, 0.89, 0.86)
 
+# How a room is lit: strength and angular size (radians) of the lamp, fill light, and how far the camera opens up.
+_LAMP, _LAMP_RADIUS, _FILL, _EXPOSURE = (0.9, 2.2), (0.15, 0.4), (0.35, 0.85), (2.0, 3.4)
+
 
 def make(seed: int) -> Model:
     """One furnished room."""
@@ -32,18 +35,23 @@ def make(seed: int) -> Model:
     wood = draw.pick("wood", M.WOODS)
     _against_walls(room, length, width, height, wood, draw.below("walls"))
     _middle(room, length, width, wood, draw.below("middle"))
-    base = daylight(draw.below("light"))
-    light = Light(
+    return room.model(_lamp(draw.below("light"), draw.number("exposure", *_EXPOSURE)))
+
+
+def _lamp(draw: Draw, exposure: float) -> Light:
+    """A broad lamp or window above the open ceiling, over fill light that leaves corners darker in some rooms than in others."""
+    base = daylight(draw)
+    fill = draw.number("fill", *_FILL)
+    return Light(
         base.sun_direction,
         base.sun,
-        0.9 * base.sun_strength,
-        0.35,
-        (0.9, 0.9, 0.9),
-        (0.85, 0.83, 0.8),
-        (0.55, 0.5, 0.45),
-        exposure=draw.number("exposure", 1.5, 2.1),
+        draw.number("lamp", *_LAMP) * base.sun_strength,
+        draw.number("lamp size", *_LAMP_RADIUS),
+        (fill, fill, fill),
+        (0.95 * fill, 0.93 * fill, 0.9 * fill),
+        (0.6 * fill, 0.56 * fill, 0.5 * fill),
+        exposure=exposure,
     )
-    return room.model(light)
 
 
 def extent(seed: int) -> tuple[float, float, float]:

@@ -142,11 +142,20 @@ def teapot(draw: Draw) -> Made:
     body = S.lathe(
         [(0, -0.95 * r * squash), *((r * np.cos(a), r * squash * np.sin(a)) for a in angle), (0, 0.96 * r * squash)], 48
     )
+    reach, rise, loop = draw.number("reach", 1.45, 1.95), draw.number("rise", 0.45, 1.0), draw.number("loop", 1.35, 1.9)
+    rise *= squash
     spout = S.curve(
-        [(0.8 * r, 0, -0.35 * r), (1.35 * r, 0, -0.05 * r), (1.6 * r, 0, 0.5 * r), (1.75 * r, 0, 0.7 * r)], 16
+        [
+            (0.8 * r, 0, -0.35 * r),
+            (0.78 * reach * r, 0, -0.05 * r),
+            (0.91 * reach * r, 0, 0.7 * rise * r),
+            (reach * r, 0, rise * r),
+        ],
+        16,
     )
+    low = draw.number("low", -0.55, -0.2) * squash
     grip = S.curve(
-        [(-0.85 * r, 0, 0.45 * r), (-1.6 * r, 0, 0.5 * r), (-1.6 * r, 0, -0.35 * r), (-0.9 * r, 0, -0.4 * r)], 18
+        [(-0.85 * r, 0, 0.45 * r), (-loop * r, 0, 0.5 * r), (-loop * r, 0, low * r), (-0.9 * r, 0, low * r)], 18
     )
     knob = S.ellipsoid((0.16 * r, 0.16 * r, 0.14 * r), 16)
     top = r * squash
