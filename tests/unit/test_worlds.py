@@ -1,19 +1,14 @@
 """Worlds: the same seed gives the same bytes, geometry agrees with itself, shapes are closed and face outwards, seeds never meet."""
 
-import json
-import struct
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from support import cli
 
 from halfseen.cameras import cameras as cams
 from halfseen.cameras import paths, rays
-from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
-from halfseen.data import srn
 from halfseen.worlds import (
     corrupt,
     families,
@@ -25,7 +20,6 @@ from halfseen.worlds import (
     seeds,
     shapes,
     stream,
-    user_meshes,
 )
 from halfseen.worlds import mesh as X
 from halfseen.worlds.assemble import Assembly
@@ -251,203 +245,3 @@ def test_photographs_stay_pictures_and_differ():
     assert not torch.equal(a, b)
     silent = corrupt.Camera(0, 0, 0, 0, 0, 0, 0, 45, 0.0)
     torch.testing.assert_close(corrupt.photograph(rgb, silent, generator(0, "p")), rgb, atol=1e-5, rtol=0)
-
-
-def write_obj(folder):
-    (folder / "two.obj").write_text(
-        "mtllib two.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nusemtl red\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
-    )
-    (folder / "two.mtl").write_text("newmtl red\nKd 0.8 0.1 0.1\n")
-
-
-def test_user_meshes_are_centred_scaled_and_turned_upright(tmp_path):
-    write_obj(tmp_path)
-    loaded = user_meshes.load(tmp_path / "two.obj")
-    xyz = loaded.model.mesh.xyz
-    assert np.linalg.norm(xyz, axis=1).max() == pytest.approx(0.75)
-    # y of the file is up: the vertex (0, 1, 0) is the highest.
-    top = xyz[xyz[:, 2].argmax()] / loaded.scale + loaded.centre
-    assert top.tolist() == pytest.approx([0, 0, 1], abs=1e-9)
-    flat = user_meshes.load(tmp_path / "two.obj", up="z")
-    assert float(np.ptp(flat.model.mesh.xyz[:, 2])) == pytest.approx(flat.scale)
-    assert loaded.model.materials[0].a[0] > 3 * loaded.model.materials[0].a[1]
-
-
-def test_vertex_colours_and_placements(tmp_path):
-    header = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
-    header += "property uchar red\nproperty uchar green\nproperty uchar blue\nelement face 1\nproperty list uchar int vertex_indices\nend_header\n"
-    (tmp_path / "t.ply").write_text(header + "0 0 0 255 0 0\n1 0 0 255 0 0\n0 1 0 255 0 0\n3 0 1 2\n")
-    model = user_meshes.load(tmp_path / "t.ply").model
-    assert model.materials[0].kind == materials.VERTEX
-    assert model.mesh.tex[0].tolist() == pytest.approx([1, 0, 0])
-    (tmp_path / "scene.json").write_text(
-        json.dumps({"objects": [{"mesh": "t.ply"}, {"mesh": "t.ply", "position": [5, 0, 0], "degrees": 90}]})
-    )
-    both = user_meshes.load(tmp_path / "scene.json")
-    assert len(both.model.mesh) == 2
-    assert user_meshes.find(tmp_path) == [tmp_path / "scene.json"]
-
-
-def test_a_textured_gltf_shows_its_texture(tmp_path):
-    """A square with a red left and a blue right half, written by hand as glTF with a side file."""
-    from PIL import Image
-
-    Image.fromarray(np.array([[[255, 0, 0], [0, 0, 255]]] * 2, np.uint8).repeat(8, 0).repeat(8, 1)).save(
-        tmp_path / "t.png"
-    )
-    xyz = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], "<f4")
-    uv = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], "<f4")
-    data = xyz.tobytes() + uv.tobytes() + np.array([0, 1, 2, 0, 2, 3], "<u2").tobytes()
-    (tmp_path / "b.bin").write_bytes(data)
-    document = {
-        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}],
-        "meshes": [{"primitives": [{"attributes": {"POSITION": 0, "TEXCOORD_0": 1}, "indices": 2, "material": 0}]}],
-        "materials": [{"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}, "doubleSided": True}],
-        "textures": [{"source": 0}], "images": [{"uri": "t.png"}], "buffers": [{"uri": "b.bin", "byteLength": len(data)}],
-        "bufferViews": [{"buffer": 0, "byteOffset": 0, "byteLength": 48}, {"buffer": 0, "byteOffset": 48, "byteLength": 32}, {"buffer": 0, "byteOffset": 80, "byteLength": 12}],
-        "accessors": [
-            {"bufferView": 0, "componentType": 5126, "count": 4, "type": "VEC3", "min": [0, 0, 0], "max": [1, 1, 0]},
-            {"bufferView": 1, "componentType": 5126, "count": 4, "type": "VEC2"},
-            {"bufferView": 2, "componentType": 5123, "count": 6, "type": "SCALAR"},
-        ],
-    }  # fmt: skip
-    path = tmp_path / "q.gltf"
-    path.write_text(json.dumps(document))
-    model = user_meshes.load(path).model
-    eye = torch.tensor([[0.0, -2.0, 0.0]]).double()
-    camera = cams.make(
-        paths.look_at(eye, torch.zeros(3).double(), torch.tensor([0, 0, 1.0]).double()),
-        (30.0, 30.0, 16.0, 16.0),
-        (32, 32),
-    )
-    albedo = render(prepare(model), camera, "white").albedo
-    assert albedo[16, 12].tolist() == pytest.approx([1, 0, 0], abs=0.01)
-    assert albedo[16, 20].tolist() == pytest.approx([0, 0, 1], abs=0.01)
-    document["buffers"][0]["uri"] = "../b.bin"
-    (tmp_path / "inner").mkdir()
-    (tmp_path / "inner" / "q.gltf").write_text(json.dumps(document))
-    with pytest.raises(UserError, match="leaves"):
-        user_meshes.load(tmp_path / "inner" / "q.gltf")
-
-
-@pytest.mark.parametrize("name", ["a.glb", "a.obj", "a.stl", "a.ply", "a.gltf"])
-def test_broken_meshes_are_reported(tmp_path, name):
-    (tmp_path / name).write_bytes(b"glTF" + struct.pack("<II", 2, 10**9) + b"x" * 50)
-    with pytest.raises(UserError):
-        user_meshes.load(tmp_path / name)
-
-
-def test_data_make_and_data_render(tmp_path, capsys):
-    assert (
-        cli(
-            "data",
-            "make",
-            "chairs",
-            "--objects",
-            2,
-            "--size",
-            24,
-            "--views",
-            3,
-            "--layout",
-            "srn",
-            "--mesh",
-            "--workers",
-            1,
-            "--out",
-            tmp_path / "a",
-        )
-        == 0
-    )
-    folders = srn.instances(tmp_path)
-    assert [f.name for f in folders] == ["chairs-0000000000", "chairs-0000000001"]
-    assert (folders[0] / "mesh.ply").is_file()
-    assert (
-        cli(
-            "data",
-            "make",
-            "chairs",
-            "--objects",
-            2,
-            "--size",
-            24,
-            "--views",
-            3,
-            "--layout",
-            "srn",
-            "--workers",
-            1,
-            "--out",
-            tmp_path / "a",
-        )
-        == 0
-    )
-    assert "2 were there already" in capsys.readouterr().out
-    write_obj(tmp_path)
-    assert (
-        cli(
-            "data",
-            "render",
-            tmp_path / "two.obj",
-            "--views",
-            3,
-            "--size",
-            24,
-            "--layout",
-            "transforms",
-            "--workers",
-            1,
-            "--out",
-            tmp_path / "b",
-        )
-        == 0
-    )
-    assert cli("data", "check", tmp_path / "b" / "two") == 0
-    for bad in (
-        ("data", "make", "boats", "--out", tmp_path / "c"),
-        ("data", "make", "cars", "--size", 2, "--out", tmp_path / "c"),
-        ("data", "make", "cars", "--cameras", "x", "--out", tmp_path / "c"),
-        ("data", "render", tmp_path / "none", "--out", tmp_path / "c"),
-    ):
-        assert cli(*bad) == 2
-    assert not (tmp_path / "c").exists()
-
-
-def test_the_seen_mesh_is_the_rendered_one(tmp_path):
-    import trimesh
-
-    from halfseen.worlds import mesh_file
-
-    mesh = families.by_name("tabletop").make(4).mesh
-    mesh_file.write(mesh, tmp_path / "m.ply")
-    read = trimesh.load_mesh(tmp_path / "m.ply", process=False)
-    np.testing.assert_allclose(read.vertices, mesh.xyz, atol=1e-6)
-    assert (read.faces == mesh.faces).all()
-
-
-@pytest.mark.parametrize("four_lines", [False, True])
-@pytest.mark.parametrize("inverse", [False, True])
-def test_srn_in_both_pose_layouts_and_directions(tmp_path, four_lines, inverse):
-    """The released text: f = 131.25 at 128 px; poses on one line or four; old exports are world-to-camera and say so."""
-    from PIL import Image
-
-    folder = tmp_path / "chairs_train" / "chairs_2.0_train" / "abc"
-    (folder / "rgb").mkdir(parents=True)
-    (folder / "pose").mkdir()
-    pose = paths.look_at(
-        torch.tensor([[1.0, 1.2, 0.5]]).double(), torch.zeros(3).double(), torch.tensor([0, 0, 1.0]).double()
-    )[0]
-    matrix = torch.linalg.inv(pose) if inverse else pose
-    for i in range(3):
-        Image.new("RGB", (64, 64), (255, 255, 255) if i else (255, 255, 254)).save(folder / "rgb" / f"{i:06d}.png")
-        rows = [" ".join(f"{v:.12f}" for v in row) for row in matrix.tolist()]
-        (folder / "pose" / f"{i:06d}.txt").write_text(("\n" if four_lines else " ").join(rows))
-    (folder / "intrinsics.txt").write_text(
-        "131.250000 64.000000 64.000000 0.\n0. 0. 0.\n1.\n128 128\n" + ("1\n" if inverse else "")
-    )
-    assert srn.instances(tmp_path / "chairs_train") == [folder]
-    capture = srn.read(folder)
-    assert capture.cameras().intrinsics[0].tolist() == [65.625, 65.625, 32, 32]
-    torch.testing.assert_close(capture.cameras().c2w[0], pose, atol=1e-9, rtol=0)
-    assert float(capture.views[0].mask.read_grey().mean()) == 1
-    assert float(capture.views[1].mask.read_grey().mean()) == 0
