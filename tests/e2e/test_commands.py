@@ -1,6 +1,9 @@
 """The other commands as a person uses them: check with its sheet, info, doctor, help."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -138,6 +141,16 @@ def test_typos_are_guessed(capsys):
         assert f"Did you mean {meant}?" in capsys.readouterr().err
     assert cli("reconstruct", "x", "--views", "three") == 2
     assert "--views" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_complaints_are_read_on_every_terminal(encoding):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    code = [sys.executable, "-m", "halfseen", "reconstruct", "x", "--step", "5"]
+    result = subprocess.run(code, capture_output=True, env=environment, check=False)
+    assert result.returncode == 2
+    assert b"Did you mean '--steps'?" in result.stderr
+    assert result.stderr.count(b"\n") == 1
 
 
 def test_bare_and_version(capsys):

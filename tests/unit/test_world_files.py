@@ -129,11 +129,37 @@ def test_data_render_writes_a_capture_that_is_understood(tmp_path):
     assert cli("data", "check", tmp_path / "b" / "two") == 0
 
 
+def test_meshes_of_one_name_are_not_mixed_up(tmp_path, capsys):
+    write_obj(tmp_path)
+    (tmp_path / "two.stl").write_bytes(b"")
+    assert cli("data", "render", tmp_path, "--out", tmp_path / "b") == 2
+    assert "two" in capsys.readouterr().err
+
+
+def test_a_mesh_without_extent_is_refused(tmp_path):
+    write_obj(tmp_path)
+    (tmp_path / "scene.json").write_text(json.dumps({"objects": [{"mesh": "two.obj", "scale": 0}]}))
+    with pytest.raises(UserError, match="extent"):
+        user_meshes.load(tmp_path / "scene.json")
+
+
+def test_near_black_factors_stay_black():
+    class Dark:
+        baseColorFactor = np.array([1, 0, 0, 255], np.uint8)
+
+    assert user_meshes._base_colour(Dark())[1] == pytest.approx((1 / 255, 0, 0))
+
+
 def test_bad_requests_for_worlds_are_refused(tmp_path):
     for bad in (
         ("data", "make", "boats", "--out", tmp_path / "c"),
         ("data", "make", "cars", "--size", 2, "--out", tmp_path / "c"),
         ("data", "make", "cars", "--cameras", "x", "--out", tmp_path / "c"),
+        ("data", "make", "rooms", "--cameras", "sphere", "--out", tmp_path / "c"),
+        ("data", "make", "cars", "--exposure", "nan", "--out", tmp_path / "c"),
+        ("data", "make", "cars", "--pose-noise", -1, "--out", tmp_path / "c"),
+        ("data", "make", "cars", "--first", -1, "--out", tmp_path / "c"),
+        ("data", "make", "cars", "--objects", 0, "--out", tmp_path / "c"),
         ("data", "render", tmp_path / "none", "--out", tmp_path / "c"),
     ):
         assert cli(*bad) == 2

@@ -1,5 +1,6 @@
 """Worlds: the same seed gives the same bytes, geometry agrees with itself, shapes are closed and face outwards, seeds never meet."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,7 @@ from halfseen.worlds import (
     light,
     materials,
     noise,
+    outdoor,
     sample,
     seeds,
     shapes,
@@ -164,6 +166,32 @@ def test_visibility_of_every_pixel_from_every_view():
     assert int(counts[0][16, 16]) == 1
     assert 1 <= int(counts[0].max()) <= 2
     assert int(counts[0][0, 0]) == 0
+
+
+def test_a_thin_plate_hides_its_other_side():
+    plate = X.stretch(shapes.box((1, 1, 1)), (1, 1, 0.005))
+    eyes = torch.tensor([[0.0, 0.1, 3.0], [0.0, 0.1, -3.0]]).double()
+    poses = paths.look_at(eyes, torch.zeros(3).double(), torch.tensor([0.0, 1.0, 0.0]).double())
+    views = cams.make(poses, (30.0, 30.0, 16.5, 16.5), (33, 33))
+    model = Model(plate, [materials.Material((0.5, 0.5, 0.5))], DAY)
+    assert [int(c[16, 16]) for c in sample.seen_by(prepare(model), views)] == [1, 1]
+
+
+def test_a_long_drive_ends_before_the_street_does():
+    family = families.by_name("outdoor")
+    for seed in range(4):
+        cameras = sample.cameras_for(family, seed, "drive", 300, (16, 12))
+        assert float(cameras.centres[:, 0].abs().max()) < 0.5 * outdoor.LENGTH
+        assert float(cameras.centres[:, 1].abs().max()) < 1.0
+
+
+def test_a_stream_photographs_its_frames_the_same_way_at_any_position():
+    config = stream.StreamConfig(("chairs",), (16, 16), views=2, window=2, workers=0, corruption=corrupt.Camera())
+    with stream.Stream(config) as one, stream.Stream(config) as two:
+        first = [one.draw(k).rgb for k in range(4)]
+        assert torch.equal(two.draw(3).rgb, first[3])
+    with stream.Stream(replace(config, corruption=None)) as clean:
+        assert not torch.equal(clean.draw(3).rgb, first[3])
 
 
 @pytest.mark.parametrize("name", sorted(layouts.LAYOUTS))

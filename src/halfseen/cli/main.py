@@ -97,8 +97,11 @@ def main(argv: Sequence[str]) -> int:
 
 def _usage_sentence(boxed: str, words: Sequence[str]) -> str:
     """The parser's boxed complaint as one sentence of four parts, with a guess at what was meant."""
-    inner = [line.strip("│ ") for line in boxed.splitlines() if line.startswith("│")]
-    told = " ".join(takewhile(lambda line: not line.startswith("─"), dropwhile(lambda line: not line, inner)))
+    # Where a terminal cannot show box characters there are only rules; the first one ends the title.
+    inner = [line.strip("│ ") for line in boxed.splitlines() if line.startswith(("│", " "))]
+    if not boxed.startswith("╭"):
+        inner = inner[2:]
+    told = " ".join(takewhile(lambda line: not line.startswith(("─", "---")), dropwhile(lambda line: not line, inner)))
     if "no type matching" in told and (found := re.search(r"--[\w-]+", told)):
         told = f"a value for {found[0]} that is not of its kind"
     known: tuple[str, ...] = COMMANDS

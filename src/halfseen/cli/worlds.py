@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from halfseen.worlds.mesh import Mesh
 
 _MAX_SIZE = 4096
+# Degrees and stops: beyond this nothing can be made of a capture.
+_MAX_NOISE = 10
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,17 @@ class DataMake:
 
         family = families.by_name(self.family)
         _check(self.size, self.views, self.cameras, layouts.LAYOUTS)
+        if family.background != "white" and self.cameras in layouts.AROUND_OBJECTS:
+            raise UserError(
+                f"{family.name} has a ground, below which these cameras would stand",
+                got=self.cameras or "",
+                accepted=", ".join(sorted(set(layouts.LAYOUTS) - layouts.AROUND_OBJECTS)),
+                do="Choose one of these.",
+            )
+        _check_range("--pose-noise", self.pose_noise, 0, _MAX_NOISE)
+        _check_range("--exposure", self.exposure, 0, _MAX_NOISE)
+        _check_range("--objects", self.objects, 1, seeds.RANGES[self.purpose][1])
+        _check_range("--first", self.first, 0, seeds.RANGES[self.purpose][1] - self.objects)
         seed_of = partial(seeds.seed_of, self.purpose)
         jobs = {f"{family.name}-{seed_of(self.first + i):010d}": seed_of(self.first + i) for i in range(self.objects)}
         work = partial(_make_one, family.name, self.cameras, self.views, self.size, self.pose_noise, self.exposure)
@@ -100,13 +113,24 @@ class DataRender:
             accepted = ", ".join(user_meshes.SUFFIXES) + " or scene.json"
             raise UserError("no mesh found", got=quote(str(self.meshes)), accepted=accepted, do="Check the path.")
         root = self.meshes if self.meshes.is_dir() else self.meshes.parent
-        jobs = {_job_name(path, root): path for path in files}
+        names = [_job_name(path, root) for path in files]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise UserError(
+                "two meshes would be written to one folder",
+                got=quote(twice[0]),
+                accepted="one name each",
+                do="Rename one.",
+            )
+        jobs = dict(zip(names, files, strict=True))
         work = partial(_render_one, self.up, self.cameras, self.views, self.size, self.seed)
         _run(work, jobs, self.out, self.layout, self.mesh, self.workers)
 
 
 def _job_name(path: Path, root: Path) -> str:
-    name = path.parent.name if path.name == "scene.json" else path.relative_to(root).with_suffix("").as_posix()
+    name = (
+        path.resolve().parent.name if path.name == "scene.json" else path.relative_to(root).with_suffix("").as_posix()
+    )
     return name.replace("/", "-")
 
 
@@ -124,6 +148,11 @@ def _check(size: int, views: int, cameras: str | None, known: Mapping[str, objec
         )
 
 
+def _check_range(option: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UserError(f"{option} is out of range", got=str(value), accepted=f"{low} to {high}", do="Change it.")
+
+
 def _make_one(
     family: str, cameras: str | None, views: int, size: int, pose_noise: float, exposure: float, seed: int
 ) -> tuple[Capture, Mesh]:
@@ -139,23 +168,28 @@ def _make_one(
 def _render_one(
     up: Literal["auto", "y", "z"], cameras: str, views: int, size: int, seed: int, path: Path
 ) -> tuple[Capture, Mesh]:
+    from halfseen.common.rng import derive_seed
     from halfseen.worlds import sample, user_meshes
 
     model = user_meshes.load(path, up).model
-    return sample.capture_of(model, cameras, views, (size, size), seed), model.mesh
+    # Each object has cameras of its own, the same in every run.
+    return sample.capture_of(model, cameras, views, (size, size), derive_seed(seed, path.stem)), model.mesh
 
 
-def _write_one(work: Callable[..., tuple[Capture, Mesh]], job: object, folder: Path, layout: str, mesh: bool) -> None:
-    """Make one capture and write it; runs in workers."""
+def _write_one(
+    work: Callable[..., tuple[Capture, Mesh]], job: object, folder: Path, layout: str, mesh: bool
+) -> list[str]:
+    """Make one capture and write it, and say what the format could not hold; runs in workers."""
     from halfseen.common.files import new_folder
     from halfseen.data import formats
     from halfseen.worlds import mesh_file
 
     capture, surface = work(job)
     with new_folder(folder) as partial_folder:
-        formats.by_name(layout).write(capture, partial_folder)
+        lost = formats.by_name(layout).write(capture, partial_folder)
         if mesh:
             mesh_file.write(surface, partial_folder / "mesh.ply")
+    return lost
 
 
 def _run(
@@ -172,10 +206,14 @@ def _run(
     formats.by_name(layout)
     waiting = {name: job for name, job in jobs.items() if not (out / name).exists()}
     progress = Progress("making captures")
-    for done, _ in enumerate(_each(work, waiting, out, layout, mesh, workers), 1):
+    lost: dict[str, None] = {}
+    for done, sentences in enumerate(_each(work, waiting, out, layout, mesh, workers), 1):
+        lost.update(dict.fromkeys(sentences))
         progress.update(done, len(waiting))
     kept = len(jobs) - len(waiting)
     print(f"{len(waiting)} captures in {out} as {layout}" + (f"; {kept} were there already" if kept else ""))
+    for sentence in lost:
+        print(f"  lost: {sentence}")
 
 
 def _each(
@@ -185,19 +223,17 @@ def _each(
     layout: str,
     mesh: bool,
     workers: int | None,
-) -> Iterator[None]:
+) -> Iterator[list[str]]:
     count = min(workers if workers is not None else os.cpu_count() or 1, len(waiting))
     if count <= 1:
         for name, job in waiting.items():
-            _write_one(work, job, out / name, layout, mesh)
-            yield
+            yield _write_one(work, job, out / name, layout, mesh)
         return
     with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=one_thread) as pool:
         futures = [pool.submit(_write_one, work, job, out / name, layout, mesh) for name, job in waiting.items()]
         try:
             for future in futures:
-                future.result()
-                yield
+                yield future.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -27,6 +27,8 @@ _HAND_HELD = (5.0, 50.0)
 _RIG_ANGLE, _RIG_SPACING = 40.0, 0.3
 # Where a car drives, in half widths of the street right of its middle line, and how far it sways: clear of parked cars.
 _DRIVE_OFFSET, _DRIVE_SWAY, _SWAY_RATE = -0.08, 0.1, 0.05
+# No drive goes further than this share of half the street's length.
+_DRIVE_END = 0.75
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,9 @@ def drive(stage: Stage, count: int, size: tuple[int, int], seed: int) -> Cameras
     rng = _rng(seed, "drive")
     half = stage.half or (10.0, 3.0, 2.0)
     frames = -(-count // 3)
-    step = rng.uniform(0.5, 0.9)
     start = rng.uniform(-0.8, 0.2) * half[0]
+    # A long drive takes shorter steps, so that the street does not end before it does.
+    step = min(rng.uniform(0.5, 0.9), (_DRIVE_END * half[0] - start) / frames)
     eyes, targets = [], []
     for k in range(frames):
         x, y = start + k * step, half[1] * (_DRIVE_SWAY * math.sin(_SWAY_RATE * k) + _DRIVE_OFFSET)
@@ -186,3 +189,5 @@ LAYOUTS: dict[str, Layout] = {
     "orbit": orbit, "sphere": sphere, "hemisphere": hemisphere, "srn-test": srn_test, "wide": wide, "forward": forward,
     "walk-a": walk_a, "walk-b": walk_b, "drive": drive,
 }  # fmt: skip
+# Layouts that look from below too, or that are made for one thing on white.
+AROUND_OBJECTS = frozenset({"sphere", "srn-test"})

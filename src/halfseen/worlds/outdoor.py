@@ -21,6 +21,8 @@ from halfseen.worlds.render import Model
 LENGTH = 60.0
 _LANE = 3.2
 _CURB = 0.14
+# Length of one stone of the curb: light changes along it in halves.
+_CURBSTONE = 2.0
 _WALLS: tuple[Rgb, ...] = ((0.78, 0.7, 0.58), (0.62, 0.36, 0.28), (0.72, 0.74, 0.74), (0.82, 0.78, 0.7), (0.55, 0.5, 0.46), (0.7, 0.58, 0.45), (0.48, 0.54, 0.58))  # fmt: skip
 
 
@@ -72,8 +74,10 @@ def _ground(street: Assembly, walk: float, draw: Draw) -> None:
     )
     for s in (1, -1):
         slab = X.move(S.sheet((LENGTH, walk), (120, 10)), (0, s * (_LANE + walk / 2), _CURB))
-        curb = X.move(S.box((LENGTH / 2, 0.08, _CURB / 2), 0.02, cells=60), (0, s * (_LANE + 0.08), _CURB / 2 + 0.002))
-        street.add([slab, curb], [stone])
+        curb = S.box((_CURBSTONE / 2, 0.08, _CURB / 2), 0.02, steps=1, cells=2)
+        along = np.arange(-LENGTH / 2 + _CURBSTONE / 2, LENGTH / 2, _CURBSTONE)
+        curbs = [X.move(curb, (x, s * (_LANE + 0.08), _CURB / 2 + 0.002)) for x in along]
+        street.add([slab, *curbs], [stone])
 
 
 def _houses(street: Assembly, side: int, walk: float, draw: Draw) -> None:

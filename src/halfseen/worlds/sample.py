@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from halfseen.cameras import rays
@@ -19,8 +20,8 @@ from halfseen.worlds.families import Family
 from halfseen.worlds.layouts import SRN_FOCAL, Stage
 from halfseen.worlds.render import Background, Model, Picture, World, prepare, render
 
-# A surface counts as seen from another view when nothing is nearer than it by this share of its depth.
-_VISIBLE = 0.01
+# A surface counts as seen from another view when nothing is nearer than it by this share of its distance (rays are single precision).
+_VISIBLE = 1e-3
 # Users' meshes fill a sphere of radius 0.75, seen from 2 units away, as SRN's chairs.
 USER_STAGE = Stage((0.0, 0.0, 0.0), 2.0, SRN_FOCAL)
 
@@ -85,7 +86,10 @@ def _as_capture(world: World, background: Background, cameras: Cameras, seed: in
 
 
 def seen_by(world: World, cameras: Cameras) -> list[Tensor]:
-    """For each view, how many of all the views see each of its pixels' surface points: [H, W], exact, by shadow rays."""
+    """For each view, how many of all the views see each of its pixels' surface points: [H, W], exact, by shadow rays.
+
+    A view behind a surface does not see it, however thin the thing is: both cameras must be on the same side of the face.
+    """
     out = []
     centres = cameras.centres.to(torch.float64)
     for i in range(len(cameras)):
@@ -95,11 +99,21 @@ def seen_by(world: World, cameras: Cameras) -> list[Tensor]:
         hits = world.geometry.first_hits(ray.origins.numpy(), ray.directions.numpy())
         found = torch.from_numpy(hits.face >= 0)
         points = ray.origins + torch.from_numpy(hits.t).double()[:, None] * ray.directions
+        normal = torch.from_numpy(_face_normals(world, hits.face))
+        front = ((centres[i] - points) * normal).sum(-1) > 0
         count = torch.zeros(len(xy), dtype=torch.long)
         for j in range(len(cameras)):
-            count += found & _visible(world, points, centres[j], cameras[j])
+            same_side = (((centres[j] - points) * normal).sum(-1) > 0) == front
+            count += found & same_side & _visible(world, points, centres[j], cameras[j])
         out.append(count.reshape(height, width))
     return out
+
+
+def _face_normals(world: World, faces: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Normals [P, 3] of the planes of faces [P], not normalised; a miss gets any."""
+    mesh = world.geometry.mesh
+    a, b, c = (mesh.xyz[mesh.faces[np.maximum(faces, 0), k]] for k in range(3))
+    return np.cross(b - a, c - a).astype(np.float64)
 
 
 def _visible(world: World, points: Tensor, centre: Tensor, camera: Cameras) -> Tensor:

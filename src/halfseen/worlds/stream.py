@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from halfseen.common.rng import generator
 from halfseen.common.threads import one_thread
-from halfseen.worlds import families, sample
+from halfseen.worlds import corrupt, families, sample
 from halfseen.worlds.render import prepare
 from halfseen.worlds.seeds import Purpose, seed_of
 
@@ -41,6 +41,8 @@ class StreamConfig:
     # How often each frame is drawn, on average.
     reuse: int = 10
     purpose: Purpose = "train"
+    # What photos suffer: each draw of a frame suffers it anew; None leaves pictures clean.
+    corruption: corrupt.Camera | None = None
     # Processes that render; 0 renders in this one, when a world is needed.
     workers: int = 1
 
@@ -100,7 +102,7 @@ class Stream:
             future = self._coming.pop(world, None)
             rendered = future.result() if future is not None else render_world(self.config, world)
             self._worlds[world] = _unpack(rendered, world)
-        return self._worlds[world][view]
+        return _photographed(self._worlds[world][view], self.config.corruption, position)
 
     def _prefetch(self, first: int) -> None:
         """Keep workers busy with the worlds that come next."""
@@ -131,6 +133,14 @@ def render_world(config: StreamConfig, number: int) -> _Rendered:
     depth = np.stack([p.depth.to(torch.float16).numpy() for p in pictures])
     mask = np.stack([(p.mask * 255 + 0.5).to(torch.uint8).numpy() for p in pictures])
     return rgb, depth, mask, cameras.c2w.numpy(), cameras.intrinsics.numpy()
+
+
+def _photographed(frame: Frame, camera: corrupt.Camera | None, position: int) -> Frame:
+    """The frame as a camera might have taken it; what it suffers depends on the position alone."""
+    if camera is None:
+        return frame
+    rgb = corrupt.photograph(frame.rgb.float() / 255, camera, generator(0, "stream/photograph", position))
+    return replace(frame, rgb=(rgb * 255 + 0.5).to(torch.uint8))
 
 
 def _unpack(rendered: _Rendered, world: int) -> list[Frame]:

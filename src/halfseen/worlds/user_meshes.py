@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from halfseen.common.errors import UserError, quote
 from halfseen.common.files import inside
@@ -79,7 +80,15 @@ def load(path: Path, up: Up = "auto", radius: float = _RADIUS) -> Loaded:
     whole = X.join(parts.meshes)
     low, high = X.bounds(whole)
     centre = (low + high) / 2
-    scale = radius / float(np.linalg.norm(whole.xyz - centre, axis=1).max())
+    extent = float(np.linalg.norm(whole.xyz - centre, axis=1).max())
+    if not extent > 0:
+        raise UserError(
+            f"{quote(path.name)} has no extent",
+            got="all corners in one point",
+            accepted="a surface",
+            do="Export it again, or correct 'scale'.",
+        )
+    scale = radius / extent
     placed = replace(whole, xyz=(whole.xyz - centre) * scale)
     x, y, z = centre.tolist()
     return Loaded(Model(placed, parts.materials, _LIGHT, images=tuple(parts.images)), (x, y, z), scale)
@@ -140,7 +149,8 @@ def _open(path: Path) -> Any:
     try:
         with path.open("rb") as f:
             scene = trimesh.load_scene(f, file_type=path.suffix[1:].lower(), resolver=_Inside())
-        faces = sum(len(g.faces) for g in scene.geometry.values() if hasattr(g, "faces"))
+        placed = [scene.geometry[scene.graph[name][1]] for name in scene.graph.nodes_geometry]
+        faces = sum(len(g.faces) for g in placed if hasattr(g, "faces"))
     except UserError:
         raise
     except Exception as error:
@@ -216,12 +226,20 @@ def _base_colour(material: Any) -> tuple[NDArray[np.float32] | None, tuple[float
         )
     else:
         # glTF's factor is linear already; trimesh keeps it as 8 bits.
-        values = np.asarray(factor, np.float64)[:3]
-        linear = values / 255 if values.max() > 1 else values
+        values = np.asarray(factor)[:3]
+        linear = values / 255 if np.issubdtype(values.dtype, np.integer) else values.astype(np.float64)
     r, g, b = linear.tolist()
     if image is None:
         return None, (r, g, b)
-    pixels = np.asarray(image.convert("RGB"), np.float64) / 255
+    try:
+        pixels = np.asarray(image.convert("RGB"), np.float64) / 255
+    except (OSError, Image.DecompressionBombError) as error:
+        raise UserError(
+            "a mesh's texture cannot be read",
+            got=str(error)[:120],
+            accepted="whole PNG or JPEG files",
+            do="Export it again.",
+        ) from error
     return _linear(pixels).astype(np.float32), (r, g, b)
 
 
