@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from support import cli
 
+from halfseen.cli.main import _usage_sentence
 from halfseen.data import formats
 
 
@@ -151,6 +152,11 @@ def test_complaints_are_read_on_every_terminal(encoding):
     assert result.returncode == 2
     assert b"Did you mean '--steps'?" in result.stderr
     assert result.stderr.count(b"\n") == 1
+
+
+def test_complaints_in_colour_are_read():
+    boxed = "\x1b[31m╭─\x1b[0m Parsing ─╮\n\x1b[31m│\x1b[0m Unrecognized options: \x1b[1m--step\x1b[0m, 5 \x1b[31m│\x1b[0m\n╰───╯\n"
+    assert "Did you mean '--steps'?" in _usage_sentence(boxed, ["reconstruct", "x", "--step", "5"])
 
 
 def test_bare_and_version(capsys):

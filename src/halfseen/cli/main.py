@@ -63,6 +63,8 @@ _NO_MEMORY = "memory ran out: got less than the task needs; accepted: a smaller 
 _INTERRUPTED = "interrupted; 'halfseen reconstruct ... --resume' goes on from the last checkpoint."
 # How torch words a failed allocation, which it raises as a RuntimeError.
 _ALLOCATION = ("not enough memory", "out of memory")
+# What terminals are told about colours.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _ABOUT = (
     "3D scenes from a few photos; what no photo saw is filled in and marked. --debug shows the traceback of any error."
 )
@@ -97,6 +99,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _usage_sentence(boxed: str, words: Sequence[str]) -> str:
     """The parser's boxed complaint as one sentence of four parts, with a guess at what was meant."""
+    boxed = _COLOURS.sub("", boxed)
     # Where a terminal cannot show box characters there are only rules; the first one ends the title.
     inner = [line.strip("│ ") for line in boxed.splitlines() if line.startswith(("│", " "))]
     if not boxed.startswith("╭"):
