@@ -45,8 +45,9 @@ def main() -> None:
 
 
 def _tile(family: families.Family, seed: int, size: tuple[int, int]) -> torch.Tensor:
-    cameras = sample.cameras_for(family, seed, SHOWN[family.name], VIEWS, size)
-    return render(prepare(family.make(seed)), cameras[VIEW], family.background, supersample=3).rgb
+    world = prepare(family.make(seed))
+    cameras = sample.cameras_for(family, seed, SHOWN[family.name], VIEWS, size, world)
+    return render(world, cameras[VIEW], family.background, supersample=3).rgb
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Statistics of worlds beside real pictures: gradients, colours, depth edges, and how far members of a family are apart.
 
-world_statistics.py CAPTURES      # a folder with redkitchen_rgbd/ and meshes_cc0_*/, which are measured only
+world_statistics.py CAPTURES      # beside a folder with redkitchen_rgbd/ and meshes_cc0_*/, which are measured only
+world_statistics.py cars rooms    # diversity of families; of all, without arguments
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from halfseen.data import formats
 from halfseen.data.capture import Capture, View
 from halfseen.data.load import load
 from halfseen.images import resize
-from halfseen.worlds import families, sample, seeds, user_meshes
+from halfseen.worlds import families, layouts, sample, seeds, user_meshes
 from halfseen.worlds.render import prepare, render
 
 SIZE = (128, 96)
-OBJECT_SIZE = (96, 96)
+OBJECT_SIZE, SCENE_SIZE = (96, 96), (64, 48)
+# Views of walks and drives, and the one that members are compared in.
+VIEWS, VIEW = 6, 4
 ROOMS, MESHES, MEMBERS = 12, 60, 1000
 # A depth edge is a step of more than this share of the depth between neighbouring pixels.
 EDGE = 0.05
@@ -35,11 +38,13 @@ MAX_GRADIENT = 0.5
 def main() -> None:
     """Print all tables."""
     torch.set_num_threads(1)
-    captures = Path(sys.argv[1]) if len(sys.argv) > 1 else None
-    if captures is not None:
+    known = [f.name for f in families.FAMILIES]
+    folders, chosen = ([a for a in sys.argv[1:] if (a in known) == wanted] for wanted in (False, True))
+    for captures in map(Path, folders):
         _rooms(captures / "redkitchen_rgbd")
         _objects(captures)
-    _diversity()
+    if chosen or not folders:
+        _diversity(chosen or known)
 
 
 def _rooms(folder: Path) -> None:
@@ -74,7 +79,7 @@ def _objects(captures: Path) -> None:
     files = files[:: max(1, len(files) // MESHES)][:MESHES]
     real: list[Capture] = []
     for path in files:
-        capture = sample.capture_of(user_meshes.load(path).model, "hemisphere", 1, OBJECT_SIZE, len(real))
+        capture = sample.shoot_model(user_meshes.load(path).model, "hemisphere", 1, OBJECT_SIZE, len(real)).capture
         real.append(capture)
     print("\n| statistic | CC0 and CC-BY meshes | " + " | ".join(n for n in ("cars", "chairs", "tabletop")) + " |")
     print("|---|" + "---|" * 4)
@@ -95,15 +100,11 @@ def _objects(captures: Path) -> None:
         print(f"| {label} | " + " | ".join(f"{measure(g):.4f}" for g in groups) + " |")
 
 
-def _diversity() -> None:
+def _diversity(names: list[str]) -> None:
     print("\n| family | members | smallest distance | 1st percentile | median nearest |\n|---|---|---|---|---|")
-    for name in ("cars", "chairs", "tabletop"):
+    for name in names:
         family = families.by_name(name)
-        vectors = []
-        for i in range(MEMBERS):
-            seed = seeds.seed_of("validation", i)
-            cameras = sample.cameras_for(family, 0, "hemisphere", 1, OBJECT_SIZE)
-            vectors.append(_normalised(render(prepare(family.make(seed)), cameras[0], "white", supersample=1).rgb))
+        vectors = [_seen_alike(family, seeds.seed_of("validation", i)) for i in range(MEMBERS)]
         stack = torch.stack(vectors)
         distance = torch.cdist(stack, stack) / stack.shape[1] ** 0.5
         distance.fill_diagonal_(torch.inf)
@@ -112,6 +113,16 @@ def _diversity() -> None:
             f"| {name} | {MEMBERS} | {float(nearest.min()):.4f} | {float(nearest.quantile(0.01)):.4f} | {float(nearest.median()):.4f} |",
             flush=True,
         )
+
+
+def _seen_alike(family: families.Family, seed: int) -> Tensor:
+    """One normalised picture of a member; all members of a family are seen from the same place of the same layout."""
+    alone = family.background == "white"
+    layout = layouts.LAYOUTS["hemisphere" if alone else family.layout]
+    size = OBJECT_SIZE if alone else SCENE_SIZE
+    camera = layout(family.stage(seed), 1, size, 0)[0] if alone else layout(family.stage(seed), VIEWS, size, 0)[VIEW]
+    picture = render(prepare(family.make(seed)), camera, family.background, supersample=1)
+    return _normalised(picture.rgb) if alone else resize.resize(picture.rgb, COMPARED, COMPARED).reshape(-1)
 
 
 def _normalised(rgb: Tensor) -> Tensor:

@@ -6,16 +6,22 @@ import struct
 import numpy as np
 import pytest
 import torch
+import trimesh
+from PIL import Image
 from support import cli
 
 from halfseen.cameras import cameras as cams
 from halfseen.cameras import paths
 from halfseen.common.errors import UserError
-from halfseen.data import srn
+from halfseen.data import formats, srn
+from halfseen.images.io import read_raw16
 from halfseen.worlds import (
     families,
+    layouts,
     light,
     materials,
+    mesh_reader,
+    sample,
     user_meshes,
 )
 from halfseen.worlds.render import prepare, render
@@ -61,8 +67,6 @@ def test_vertex_colours_and_placements(tmp_path):
 
 def test_a_textured_gltf_shows_its_texture(tmp_path):
     """A square with a red left and a blue right half, written by hand as glTF with a side file."""
-    from PIL import Image
-
     Image.fromarray(np.array([[[255, 0, 0], [0, 0, 255]]] * 2, np.uint8).repeat(8, 0).repeat(8, 1)).save(
         tmp_path / "t.png"
     )
@@ -182,8 +186,6 @@ def test_the_seen_mesh_is_the_rendered_one(tmp_path):
 @pytest.mark.parametrize("inverse", [False, True])
 def test_srn_in_both_pose_layouts_and_directions(tmp_path, four_lines, inverse):
     """The released text: f = 131.25 at 128 px; poses on one line or four; old exports are world-to-camera and say so."""
-    from PIL import Image
-
     folder = tmp_path / "chairs_train" / "chairs_2.0_train" / "abc"
     (folder / "rgb").mkdir(parents=True)
     (folder / "pose").mkdir()
@@ -204,3 +206,160 @@ def test_srn_in_both_pose_layouts_and_directions(tmp_path, four_lines, inverse):
     torch.testing.assert_close(capture.cameras().c2w[0], pose, atol=1e-9, rtol=0)
     assert float(capture.views[0].mask.read_grey().mean()) == 1
     assert float(capture.views[1].mask.read_grey().mean()) == 0
+
+
+def test_missing_side_files_are_said_and_foreign_ones_refused(tmp_path, capsys):
+    write_obj(tmp_path)
+    (tmp_path / "two.mtl").unlink()
+    loaded = user_meshes.load(tmp_path / "two.obj")
+    assert any("two.mtl" in note and "grey" in note for note in loaded.notes)
+    options = ("--views", 2, "--size", 16, "--workers", 1, "--out", tmp_path / "b")
+    assert cli("data", "render", tmp_path / "two.obj", *options) == 0
+    assert "two.mtl" in capsys.readouterr().out
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "x.png").write_bytes(b"secret")
+    write_obj(tmp_path / "inner")
+    (tmp_path / "inner" / "two.mtl").write_text("newmtl red\nKd 1 1 1\nmap_Kd ../x.png\n")
+    with pytest.raises(UserError, match="leaves"):
+        user_meshes.load(tmp_path / "inner" / "two.obj")
+
+
+def test_numbers_that_are_none_are_refused(tmp_path):
+    (tmp_path / "n.obj").write_text(
+        "mtllib n.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt nan 0\nvt 1 0\nvt 0 1\nusemtl m\nf 1/1 2/2 3/3\n"
+    )
+    (tmp_path / "n.mtl").write_text("newmtl m\nmap_Kd t.png\n")
+    Image.new("RGB", (4, 4), (255, 0, 0)).save(tmp_path / "t.png")
+    with pytest.raises(UserError, match=r"n\.obj"):
+        user_meshes.load(tmp_path / "n.obj")
+
+
+def test_limits_hold_before_and_across_files(tmp_path, monkeypatch):
+    write_obj(tmp_path)
+    monkeypatch.setattr(user_meshes, "MAX_FACES", 9)
+    (tmp_path / "scene.json").write_text(json.dumps({"objects": [{"mesh": "two.obj"}] * 3}))
+    with pytest.raises(UserError, match="too large") as refused:
+        user_meshes.load(tmp_path / "scene.json")
+    assert "up to 1 more" in refused.value.accepted
+    monkeypatch.setattr(mesh_reader, "MAX_BYTES", 20)
+    with pytest.raises(UserError, match="too large"):
+        user_meshes.load(tmp_path / "two.obj")
+
+
+def test_one_texture_is_kept_once(tmp_path):
+    two = trimesh.Scene()
+    picture = Image.new("RGB", (8, 8), (0, 255, 0))
+    material = trimesh.visual.material.PBRMaterial(baseColorTexture=picture)
+    for x in (0, 3):
+        box = trimesh.creation.box()
+        box.visual = trimesh.visual.TextureVisuals(uv=np.zeros((len(box.vertices), 2)), material=material)
+        box.apply_translation((x, 0, 0))
+        two.add_geometry(box)
+    two.export(tmp_path / "two.glb")
+    model = user_meshes.load(tmp_path / "two.glb").model
+    assert len(model.materials) == 2
+    assert len(model.images) == 1
+    camera = layouts.orbit(sample.USER_STAGE, 1, (17, 17), 0)[0]
+    albedo = render(prepare(model), camera, "white").albedo
+    assert albedo.reshape(-1, 3).max(0).values.tolist() == pytest.approx([0, 1, 0], abs=0.01)
+
+
+def test_stl_and_glb_have_their_shape_and_axis(tmp_path):
+    """A bar three times as long: along the file's z in STL (up), along its y in GLB (up too)."""
+    for name, long in (("bar.stl", (1, 1, 3)), ("bar.glb", (1, 3, 1))):
+        trimesh.creation.box(long).export(tmp_path / name)
+        loaded = user_meshes.load(tmp_path / name)
+        size = np.ptp(loaded.model.mesh.xyz, axis=0) / loaded.scale
+        assert size.tolist() == pytest.approx([1, 1, 3], abs=1e-6)
+
+
+def test_colours_of_faces(tmp_path):
+    box = trimesh.creation.box()
+    box.visual.face_colors = [[255, 0, 0, 255] if n[2] > 0.5 else [0, 0, 255, 255] for n in box.face_normals]
+    box.export(tmp_path / "c.ply")
+    model = user_meshes.load(tmp_path / "c.ply").model
+    up = model.mesh.normal[model.mesh.faces[:, 0], 2] > 0.5
+    colour = model.mesh.tex[model.mesh.faces[:, 0]]
+    assert colour[up].mean(0).tolist() == pytest.approx([1, 0, 0], abs=1e-6)
+    assert colour[~up].mean(0).tolist() == pytest.approx([0, 0, 1], abs=1e-6)
+
+
+def test_placements_are_where_they_should_be(tmp_path):
+    """Position, turn, scale, unit and axis of every object of a scene."""
+    trimesh.creation.box((1, 2, 3)).export(tmp_path / "b.stl")
+    objects = [
+        {"mesh": "b.stl"},
+        {"mesh": "b.stl", "position": [10, 0, 1], "degrees": 90, "scale": 2},
+        {"mesh": "b.stl", "position": [0, 10, 0], "unit": "cm", "scale": 100, "up": "y"},
+    ]
+    (tmp_path / "scene.json").write_text(json.dumps({"objects": objects}))
+    loaded = user_meshes.load(tmp_path / "scene.json")
+    xyz = loaded.model.mesh.xyz / loaded.scale + loaded.centre
+    expected = (((0, 0, 0), (1, 2, 3)), ((10, 0, 1), (4, 2, 6)), ((0, 10, 0), (1, 3, 2)))
+    for part, (middle, size) in zip(np.split(xyz, 3), expected, strict=True):
+        assert ((part.max(0) + part.min(0)) / 2).tolist() == pytest.approx(middle, abs=1e-6)
+        assert np.ptp(part, axis=0).tolist() == pytest.approx(size, abs=1e-6)
+    for key, bad in (("unit", "parsec"), ("up", "x"), ("position", [1, 2])):
+        (tmp_path / "scene.json").write_text(json.dumps({"objects": [{"mesh": "b.stl", key: bad}]}))
+        with pytest.raises(UserError, match=key):
+            user_meshes.load(tmp_path / "scene.json")
+
+
+def test_facts_and_visibility_are_written_beside_a_capture(tmp_path, capsys):
+    write_obj(tmp_path)
+    (tmp_path / "more").mkdir()
+    write_obj(tmp_path / "more")
+    options = ("--views", 3, "--size", 24, "--layout", "transforms", "--workers", 1, "--visibility")
+    assert cli("data", "render", tmp_path, *options, "--out", tmp_path / "b") == 0
+    facts = [json.loads((tmp_path / "b" / n / "world.json").read_text()) for n in ("two", "more-two")]
+    assert facts[0]["scale"] == pytest.approx(user_meshes.load(tmp_path / "two.obj").scale)
+    # Two meshes of one name have cameras of their own.
+    assert facts[0]["camera_seed"] != facts[1]["camera_seed"]
+    capture = formats.read([tmp_path / "b" / "two"])
+    for i, view in enumerate(capture.views):
+        count = read_raw16(tmp_path / "b" / "two" / "visibility" / f"{i:03d}.png")
+        there = view.depth.read() > 0
+        assert (count[there] >= 1).all()
+        assert (count[~there] == 0).all()
+        assert count.max() <= 3
+    (tmp_path / "scene.json").write_text(json.dumps({"objects": [{"mesh": "two.obj"}]}))
+    capsys.readouterr()
+    assert cli("data", "render", tmp_path, *options, "--out", tmp_path / "c") == 0
+    assert "2 mesh files" in capsys.readouterr().out
+
+
+def test_the_test_spiral_has_its_251_views(tmp_path):
+    common = ("data", "make", "chairs", "--size", 8, "--cameras", "srn-test", "--layout", "srn", "--workers", 1)
+    assert cli(*common, "--out", tmp_path / "a") == 0
+    capture = srn.read(tmp_path / "a" / "chairs-0000000000")
+    assert len(capture.views) == 251
+    eye = capture.cameras().centres[64]
+    assert float(torch.rad2deg(torch.asin(eye[2] / eye.norm()))) == pytest.approx(23.04, abs=0.01)
+    assert cli(*common, "--views", 252, "--out", tmp_path / "b") == 2
+
+
+@pytest.mark.parametrize("side", [128, 512])
+def test_both_releases_of_cars(tmp_path, side):
+    """Training cars come at 128 and at 512 px, with up to 250 views; the intrinsics speak of 512 or of 128 either way."""
+    folder = tmp_path / "cars_train" / "abc"
+    (folder / "rgb").mkdir(parents=True)
+    (folder / "pose").mkdir()
+    cameras = layouts.LAYOUTS["sphere"](layouts.Stage((0, 0, 0), 1.3, 525 / 512), 250, (side, side), 0)
+    for i, pose in enumerate(cameras.c2w.tolist()):
+        Image.new("RGB", (side, side), "white").save(folder / "rgb" / f"{i:06d}.png", compress_level=1)
+        (folder / "pose" / f"{i:06d}.txt").write_text(" ".join(str(v) for row in pose for v in row))
+    (folder / "intrinsics.txt").write_text("525.000000 256.000000 256.000000 0.\n0. 0. 0.\n1.\n512 512\n")
+    read = srn.read(folder).cameras()
+    assert len(read) == 250
+    assert read.intrinsics[0].tolist() == pytest.approx([525 / 512 * side] * 2 + [side / 2] * 2)
+    torch.testing.assert_close(read.c2w, cameras.c2w, atol=1e-9, rtol=0)
+
+
+def test_srn_is_read_as_it_was_written(tmp_path):
+    capture = sample.capture(families.by_name("chairs"), 2, views=3, size=(24, 24))
+    formats.by_name("srn").write(capture, tmp_path / "a")
+    again = srn.read(tmp_path / "a")
+    torch.testing.assert_close(again.cameras().c2w, capture.cameras().c2w, atol=1e-6, rtol=0)
+    torch.testing.assert_close(again.cameras().intrinsics, capture.cameras().intrinsics, atol=1e-4, rtol=0)
+    for a, b in zip(again.views, capture.views, strict=True):
+        torch.testing.assert_close(a.image.read()[..., :3], b.image.read(), atol=0.5 / 255 + 1e-6, rtol=0)

@@ -1,7 +1,10 @@
 """Worlds: the same seed gives the same bytes, geometry agrees with itself, shapes are closed and face outwards, seeds never meet."""
 
+import json
+import os
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +13,9 @@ import torch
 from halfseen.cameras import cameras as cams
 from halfseen.cameras import paths, rays
 from halfseen.common.rng import generator
+from halfseen.images import color, resize
 from halfseen.worlds import (
+    clearance,
     corrupt,
     families,
     layouts,
@@ -33,6 +38,9 @@ NAMES = [f.name for f in families.FAMILIES]
 # What the hash gives for (3, -4, 5, 7): worlds must not change from one machine or version to the next.
 HASHED = 0.8788507545832545
 DAY = light.Light((0.3, -0.4, 0.8))
+GOLDEN = Path(__file__).parent / "world_thumbnails.json"
+# Eighths of bits differ between machines' mathematics; a changed world differs by tens.
+GOLDEN_SEED, GOLDEN_TOLERANCE = 21, 2
 
 
 def volume(mesh):
@@ -180,7 +188,7 @@ def test_a_thin_plate_hides_its_other_side():
 def test_a_long_drive_ends_before_the_street_does():
     family = families.by_name("outdoor")
     for seed in range(4):
-        cameras = sample.cameras_for(family, seed, "drive", 300, (16, 12))
+        cameras = layouts.drive(family.stage(seed), 300, (16, 12), seed)
         assert float(cameras.centres[:, 0].abs().max()) < 0.5 * outdoor.LENGTH
         assert float(cameras.centres[:, 1].abs().max()) < 1.0
 
@@ -273,3 +281,71 @@ def test_photographs_stay_pictures_and_differ():
     assert not torch.equal(a, b)
     silent = corrupt.Camera(0, 0, 0, 0, 0, 0, 0, 45, 0.0)
     torch.testing.assert_close(corrupt.photograph(rgb, silent, generator(0, "p")), rgb, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("background", ["white", "black", "environment"])
+def test_backgrounds_stand_behind_and_are_not_the_object(background):
+    world = prepare(Model(shapes.ellipsoid((1, 1, 1), 32), [materials.Material((0.5, 0.2, 0.2))], DAY))
+    camera = layouts.orbit(layouts.Stage((0, 0, 0), 4.0, 1.2), 1, (33, 33), 0)[0]
+    picture = render(world, camera, background)
+    corner = picture.rgb[0, 0]
+    if background == "environment":
+        sky = light.sky_radiance(rays.cast_all(camera).directions[:1].numpy(), DAY)
+        expected = color.srgb_from_linear(torch.from_numpy(sky).float())[0].clamp(max=1)
+        torch.testing.assert_close(corner, expected, atol=0.02, rtol=0)
+    else:
+        assert corner.tolist() == pytest.approx([1.0 if background == "white" else 0.0] * 3, abs=1e-6)
+    white = render(world, camera, "white")
+    assert torch.equal(picture.rgb[16, 16], white.rgb[16, 16])
+    assert torch.equal(picture.mask, white.mask)
+
+
+def test_rays_of_a_whole_picture_are_those_of_its_pixels():
+    for camera in layouts.LAYOUTS["wide"](layouts.Stage((0, 0, 0), 4.0, 1.2), 3, (7, 5), 0):
+        xy = rays.pixel_centres(7, 5)
+        slow, fast = rays.cast(camera, torch.zeros(35, dtype=torch.long), xy), rays.cast_all(camera)
+        for name in ("origins", "directions", "z_scale"):
+            torch.testing.assert_close(getattr(fast, name), getattr(slow, name).expand_as(getattr(fast, name)))
+
+
+def test_vertices_in_one_place_are_lit_once_and_alike():
+    mesh = shapes.box((1, 0.6, 0.3), 0.1)
+    one, same = light._distinct(mesh.xyz, mesh.normal, 1e-5)
+    assert len(one) < len(mesh.xyz)
+    assert np.abs(mesh.xyz[one][same] - mesh.xyz).max() < 2e-5
+    assert np.abs(mesh.normal[one][same] - mesh.normal).max() < 0.021
+    assert (np.diff(one) > 0).all()
+
+
+@pytest.mark.parametrize(("name", "layout"), [("rooms", "hemisphere"), ("outdoor", "wide"), ("outdoor", "walk-b")])
+def test_no_camera_stands_inside_a_thing(name, layout):
+    family = families.by_name(name)
+    moved = 0
+    for seed in range(4):
+        world = Geometry(family.make(seed).mesh)
+        stage = family.stage(seed)
+        raw = layouts.LAYOUTS[layout](stage, 20, SIZE, seed)
+        clear = clearance.step_clear(world, raw, stage)
+        assert clearance.is_clear(world, clear.centres.numpy()).all()
+        same = (clear.centres == raw.centres).all(-1)
+        assert clearance.is_clear(world, raw.centres.numpy()).tolist() == same.tolist()
+        moved += int((~same).sum())
+    assert moved > 0
+
+
+def thumbnail(name):
+    """The mean colours of a 4 x 3 grid of one small picture of a family's member."""
+    shot = sample.capture(families.by_name(name), GOLDEN_SEED, views=2, size=SIZE)
+    return resize.resize(shot.views[1].image.read(), 4, 3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_members_stay_what_they_were(name):
+    """Worlds are the data set: a seed keeps its picture. `HALFSEEN_GOLDEN=write` notes an intended change."""
+    known = json.loads(GOLDEN.read_text())
+    now = (thumbnail(name) * 255).round().int().tolist()
+    if os.environ.get("HALFSEEN_GOLDEN") == "write":
+        GOLDEN.write_text(json.dumps({**known, name: now}) + "\n")
+        return
+    difference = torch.tensor(now) - torch.tensor(known[name])
+    assert int(difference.abs().max()) <= GOLDEN_TOLERANCE

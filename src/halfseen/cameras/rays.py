@@ -46,6 +46,17 @@ def cast(cameras: Cameras, views: Tensor, pixels: Tensor) -> Rays:
     return Rays(cameras.c2w[views, :3, 3], directions, 1 / length[..., 0])
 
 
+def cast_all(camera: Cameras) -> Rays:
+    """World rays through all pixel centres of a batch-of-one camera, row by row: `cast` without a pose for each ray."""
+    width, height = camera.size()
+    fx, fy, cx, cy = camera.intrinsics[0]
+    xy = pixel_centres(width, height, camera.c2w.device).to(camera.c2w)
+    local = torch.stack([(xy[:, 0] - cx) / fx, (xy[:, 1] - cy) / fy, torch.ones_like(xy[:, 0])], -1)
+    z_scale = 1 / local.norm(dim=-1)
+    directions = (local * z_scale[:, None]) @ camera.c2w[0, :3, :3].T
+    return Rays(camera.c2w[0, :3, 3].expand_as(directions), directions, z_scale)
+
+
 def project(cameras: Cameras, points: Tensor) -> tuple[Tensor, Tensor]:
     """Project points [N, 3] into every view: pixels [V, N, 2] and z-depth [V, N]. Behind the camera z <= 0."""
     w2c = cameras.w2c.to(points)

@@ -108,10 +108,11 @@ def _numbers(path: Path, count: int) -> np.ndarray:
         ) from error
 
 
-def _on_white(view: View) -> Picture:
-    """The picture with what the mask leaves out made white; a file that shows it already is passed on."""
+def _on_white(view: View, capture: Capture) -> Picture:
+    """The picture with what the mask leaves out made white; one that shows white there already is passed on."""
     mask = view.mask
-    if mask is None or isinstance(mask, NotWhite):
+    white_already = capture.on_background and capture.background == color.WHITE
+    if mask is None or isinstance(mask, NotWhite) or white_already:
         return view.image
     alpha = mask.read_grey()
     return PictureArray(color.over(view.image.read()[..., :3], alpha, color.WHITE))
@@ -123,7 +124,7 @@ def write(capture: Capture, folder: Path) -> list[str]:
     cameras = flat.cameras()
     order = emit.order(emit.files(flat))
     for new, i in enumerate(order):
-        emit.write_picture(_on_white(flat.views[i]), folder / RGB / f"{new:06d}.png")
+        emit.write_picture(_on_white(flat.views[i], flat), folder / RGB / f"{new:06d}.png")
         text = " ".join(repr(float(v)) for v in cameras.c2w[i].reshape(-1))
         write_text(folder / POSE / f"{new:06d}.txt", text + "\n")
     fx, _, cx, cy = cameras.intrinsics[0].tolist()

@@ -54,8 +54,7 @@ def count_views(witness: Witness, points: Tensor) -> Tensor:
 def seen_map(witness: Witness, rendering: Rendering, camera: Cameras) -> Tensor:
     """The seen picture [H, W] (uint8) of a rendering at one box-frame camera."""
     height, width = rendering.alpha.shape
-    xy = rays.pixel_centres(width, height)
-    ray = rays.cast(camera, torch.zeros(len(xy), dtype=torch.long), xy)
+    ray = rays.cast_all(camera)
     distance = rendering.depth.cpu().reshape(-1).to(ray.z_scale) / ray.z_scale
     count = count_views(witness, ray.origins + distance[:, None] * ray.directions).clamp(max=2).reshape(height, width)
     values = torch.tensor([INVENTED, ONE_VIEW, TWO_VIEWS], dtype=torch.uint8)[count]

@@ -22,6 +22,8 @@ from halfseen.worlds.render import Model
 PAINT, GLASS, TYRE, RIM, DARK, LAMP, TAIL, CHROME, PLATE, TRIM, STICKER, WELL = range(12)
 # Radius of the sphere that a car is scaled into (SRN's cars are of this size).
 RADIUS = 0.5
+# Corners of a wheel.
+_ROUND = 30
 
 
 @dataclass(frozen=True)
@@ -199,14 +201,15 @@ def _wheels(body: Body, draw: Draw) -> list[Mesh]:
             (0.92 * r, width / 2),
             (hub, width / 2),
         ],
-        40,
+        _ROUND,
         smooth=1,
     )
     rim = S.lathe(
-        [(0, -0.38 * width), (0.25 * hub, -0.40 * width), (0.9 * hub, -0.30 * width), (1.02 * hub, -0.46 * width)], 40
+        [(0, -0.38 * width), (0.25 * hub, -0.40 * width), (0.9 * hub, -0.30 * width), (1.02 * hub, -0.46 * width)],
+        _ROUND,
     )
     rim = X.mirror(X.move(rim, (0, 0, 0)), 2)
-    well = S.lathe([(0, 0), (1.17 * r, 0), (1.17 * r, 0.02), (0, 0.02)], 32)
+    well = S.lathe([(0, 0), (1.17 * r, 0), (1.17 * r, 0.02), (0, 0.02)], _ROUND)
     axle_front = body.length / 2 - draw.number("overhang", 0.72, 0.9) * min(1.0, body.length / 4.5)
     axle_back = -body.length / 2 + draw.number("tail", 0.7, 0.95) * min(1.3, body.length / 4.5)
     out = []
@@ -236,11 +239,11 @@ def _face(body: Body, draw: Draw) -> list[Mesh]:
                 TAIL,
             )
         )
-    grille = S.box((0.03, draw.number("grille w", 0.25, 0.5), draw.number("grille h", 0.05, 0.13)), 0.02)
+    grille = S.box((0.03, draw.number("grille w", 0.25, 0.5), draw.number("grille h", 0.05, 0.13)), 0.02, steps=1)
     out.append(X.paint(X.move(grille, (half - 0.01, 0, 0.52 * body.deck_front)), DARK))
     bumper = TRIM if draw.chance("bumper", 0.5) else PAINT
     for sign, x in ((1, half - 0.06), (-1, -half + 0.05)):
-        bar = S.box((0.1, 0.40 * body.width, 0.085), 0.06)
+        bar = S.box((0.1, 0.40 * body.width, 0.085), 0.06, steps=2)
         out.append(X.paint(X.move(bar, (x, 0, body.clearance + 0.2)), bumper))
         plate = X.turn(X.turn(S.sheet((0.46, 0.11), (2, 2)), "x", 90), "z", 90 * sign)
         out.append(X.paint(X.move(plate, (x + sign * 0.108, 0, body.clearance + 0.22)), PLATE))
@@ -254,7 +257,7 @@ def _sides(body: Body, draw: Draw) -> list[Mesh]:
     for side in (1, -1):
         mirror = S.ellipsoid((0.06, 0.1, 0.07), 14, 3)
         out.append(X.paint(X.move(mirror, (front + 0.1, side * (body.width / 2 + 0.06), body.belt + 0.06)), PAINT))
-        sill = S.box((0.27 * body.length, 0.02, 0.05), 0.02)
+        sill = S.box((0.27 * body.length, 0.02, 0.05), 0.02, steps=1)
         out.append(X.paint(X.move(sill, (0, side * 0.485 * body.width, body.clearance + 0.08)), TRIM))
         for x in (front - 0.1, front - 1.05, front - 1.9):
             gap = S.box((0.006, 0.012, 0.3 * (body.belt - body.clearance)), 0.0)
@@ -262,7 +265,7 @@ def _sides(body: Body, draw: Draw) -> list[Mesh]:
             out.append(
                 X.paint(X.move(gap, (x, side * flank, body.clearance + 0.55 * (body.belt - body.clearance))), DARK)
             )
-        handle = S.box((0.08, 0.02, 0.014), 0.01)
+        handle = S.box((0.08, 0.02, 0.014), 0.01, steps=1)
         out.append(X.paint(X.move(handle, (front - 0.85, side * (0.475 * body.width), 0.86 * body.belt)), CHROME))
     cap = X.turn(S.lathe([(0, 0), (0.08, 0), (0.075, 0.012), (0, 0.014)], 20), "x", -90)
     out.append(X.paint(X.move(cap, (-0.3 * body.length, 0.47 * body.width, 0.8 * body.belt)), TRIM))
@@ -278,11 +281,11 @@ def _extras(body: Body, kind: str, draw: Draw) -> list[Mesh]:
     pipe = X.turn(S.lathe([(0.03, 0), (0.035, 0.02), (0.035, 0.2), (0, 0.2)], 12), "y", -90)
     out.append(X.paint(X.move(pipe, (-half + 0.14, -0.28 * body.width, body.clearance + 0.06)), CHROME))
     if (kind == "sports" and draw.chance("wing", 0.6)) or (kind == "sedan" and draw.chance("lip", 0.2)):
-        wing = S.box((0.13, 0.42 * body.width, 0.015), 0.012)
+        wing = S.box((0.13, 0.42 * body.width, 0.015), 0.012, steps=1)
         height = body.deck_back + draw.number("wing height", 0.12, 0.26)
         out.append(X.paint(X.move(X.turn(wing, "y", 8), (-half + 0.2, 0, height)), PAINT))
         for y in (-0.28, 0.28):
-            leg = S.box((0.05, 0.015, (height - body.deck_back) / 2 + 0.03), 0.01)
+            leg = S.box((0.05, 0.015, (height - body.deck_back) / 2 + 0.03), 0.01, steps=1)
             out.append(X.paint(X.move(leg, (-half + 0.22, y * body.width, (height + body.deck_back) / 2)), DARK))
     if kind in ("estate", "offroad", "van") and draw.chance("rack", 0.5):
         for y in (-0.33, 0.33):

@@ -18,12 +18,16 @@ from halfseen.worlds.mesh import Array
 # Directions of the whole sphere that carry sky and bounce, and those around the sun.
 _SKY_RAYS, _SUN_RAYS = 128, 12
 # Scenes of many vertices take fewer directions, so that a room bakes in about a second: their number times this is the limit.
-_RAY_BUDGET, _LEAST_RAYS = 5_000_000, 48
+_RAY_BUDGET, _LEAST_RAYS = 4_000_000, 40
 EXPOSED = 0.82
 # Rays start this far off the surface, as a share of the object's size.
 _OFFSET = 2e-3
 # ... and never further than this in world units, so that a street's doors keep their shadows.
 _MAX_OFFSET = 4e-3
+# Vertices this near (as a share of the object's size) with normals this equal are one.
+_SAME_PLACE, _SAME_NORMAL = 1e-5, 0.02
+# Odd numbers that spread the columns of a vertex's key over 64 bits.
+_KEY_FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB)  # fmt: skip
 # Vertices baked at once; bounds memory.
 _BLOCK = 16384
 # Least cosine sum that is divided by.
@@ -58,12 +62,32 @@ class Baked:
 def bake(geometry: Geometry, light: Light) -> Baked:
     """Gather sky, bounce and sun at every vertex of a geometry, a block of vertices at a time."""
     mesh = geometry.mesh
-    sky = sphere_directions(int(np.clip(_RAY_BUDGET // max(len(mesh.xyz), 1), _LEAST_RAYS, _SKY_RAYS)))
-    blocks = [_bake_block(geometry, light, sky, slice(i, i + _BLOCK)) for i in range(0, len(mesh.xyz), _BLOCK)]
-    return Baked(np.concatenate([b.irradiance for b in blocks]), np.concatenate([b.sun for b in blocks]))
+    one, same = _distinct(mesh.xyz, mesh.normal, _SAME_PLACE * geometry.size)
+    sky = sphere_directions(int(np.clip(_RAY_BUDGET // max(len(one), 1), _LEAST_RAYS, _SKY_RAYS)))
+    blocks = [_bake_block(geometry, light, sky, one[i : i + _BLOCK]) for i in range(0, len(one), _BLOCK)]
+    irradiance, sun = np.concatenate([b.irradiance for b in blocks]), np.concatenate([b.sun for b in blocks])
+    return Baked(irradiance[same], sun[same])
 
 
-def _bake_block(geometry: Geometry, light: Light, sky: Array, block: slice) -> Baked:
+def _distinct(xyz: Array, normal: Array, cell: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Vertices [K] that differ in place or normal, and for every vertex [N] the one of them that it equals.
+
+    Parts meet in seams, where several vertices are the same point of the same surface: those are lit once.
+    """
+    keys = np.concatenate([np.round(xyz / cell), np.round(normal / _SAME_NORMAL)], 1).astype(np.int64)
+    # One number for each row; rows that collide by chance would have to be equal in all 64 bits.
+    mixed = np.zeros(len(keys), np.uint64)
+    for column, factor in zip(keys.T, _KEY_FACTORS, strict=True):
+        mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(factor) + column.view(np.uint64)
+    _, one, same = np.unique(mixed, return_index=True, return_inverse=True)
+    # Neighbours stay neighbours: rays that follow one another then walk through the same part of the scene.
+    order = np.argsort(one)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return one[order], rank[same]
+
+
+def _bake_block(geometry: Geometry, light: Light, sky: Array, block: NDArray[np.intp]) -> Baked:
     mesh = geometry.mesh
     normal = mesh.normal[block]
     start = mesh.xyz[block] + normal * min(_OFFSET * geometry.size, _MAX_OFFSET)

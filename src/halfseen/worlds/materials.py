@@ -61,10 +61,11 @@ def table(materials: Sequence[Material]) -> NDArray[np.float32]:
     import torch
 
     rows = np.zeros((len(materials), COLUMNS), np.float32)
-    for row, m in zip(rows, materials, strict=True):
+    colours = linear_from_srgb(torch.tensor([(m.a, m.b, m.c) for m in materials]).clamp(0, 1)).numpy()
+    for row, m, (a, b, c) in zip(rows, materials, colours, strict=True):
         row[KIND] = m.kind
-        for start, colour in ((COLOUR_A, m.a), (COLOUR_B, m.b), (COLOUR_C, m.c)):
-            row[start : start + 3] = linear_from_srgb(torch.tensor(colour).clamp(0, 1)).numpy()
+        for start, colour in ((COLOUR_A, a), (COLOUR_B, b), (COLOUR_C, c)):
+            row[start : start + 3] = colour
         row[SCALE:] = (
             m.scale, m.gloss, m.sharpness, m.p1, m.p2, m.p3, m.grain, m.grain_scale, m.seed, m.mirror, m.wear,
         )  # fmt: skip

@@ -97,7 +97,12 @@ def grain(mesh: Mesh, axis: str) -> Mesh:
 def turn(mesh: Mesh, axis: str, degrees: float) -> Mesh:
     """Rotate about a coordinate axis through the origin; textures move along."""
     matrix = rotation(axis, degrees)
-    return replace(mesh, xyz=mesh.xyz @ matrix.T, normal=mesh.normal @ matrix.T)
+    return replace(mesh, xyz=_turned(mesh.xyz, matrix), normal=_turned(mesh.normal, matrix))
+
+
+def _turned(xyz: Array, matrix: Array) -> Array:
+    """Vectors [N, 3] times a matrix, summed in this order on every machine (a BLAS picks its own)."""
+    return xyz[:, :1] * matrix[:, 0] + xyz[:, 1:2] * matrix[:, 1] + xyz[:, 2:] * matrix[:, 2]
 
 
 def stretch(mesh: Mesh, by: Sequence[float]) -> Mesh:

@@ -15,18 +15,6 @@ _TO_UNIT = 1.0 / 4294967296.0
 
 
 @njit(cache=True, inline="always")
-def hashed(x, y, z, seed):  # type: ignore[no-untyped-def]
-    """A number in [0, 1) from three integers and a seed."""
-    h = (_U(x) * _A ^ _U(y) * _B ^ _U(z) * _C ^ _U(seed) * _D) & _MASK
-    h ^= h >> _S16
-    h = (h * _M1) & _MASK
-    h ^= h >> _S15
-    h = (h * _M2) & _MASK
-    h ^= h >> _S16
-    return h * _TO_UNIT
-
-
-@njit(cache=True, inline="always")
 def _mixed(h):  # type: ignore[no-untyped-def]
     """The last rounds of the hash, to [0, 1)."""
     h &= _MASK
@@ -36,6 +24,12 @@ def _mixed(h):  # type: ignore[no-untyped-def]
     h = (h * _M2) & _MASK
     h ^= h >> _S16
     return h * _TO_UNIT
+
+
+@njit(cache=True, inline="always")
+def hashed(x, y, z, seed):  # type: ignore[no-untyped-def]
+    """A number in [0, 1) from three integers and a seed."""
+    return _mixed(_U(x) * _A ^ _U(y) * _B ^ _U(z) * _C ^ _U(seed) * _D)
 
 
 @njit(cache=True)

@@ -74,7 +74,7 @@ def _ground(street: Assembly, walk: float, draw: Draw) -> None:
     )
     for s in (1, -1):
         slab = X.move(S.sheet((LENGTH, walk), (120, 10)), (0, s * (_LANE + walk / 2), _CURB))
-        curb = S.box((_CURBSTONE / 2, 0.08, _CURB / 2), 0.02, steps=1, cells=2)
+        curb = S.box((_CURBSTONE / 2, 0.08, _CURB / 2), 0.02, steps=1)
         along = np.arange(-LENGTH / 2 + _CURBSTONE / 2, LENGTH / 2, _CURBSTONE)
         curbs = [X.move(curb, (x, s * (_LANE + 0.08), _CURB / 2 + 0.002)) for x in along]
         street.add([slab, *curbs], [stone])
@@ -136,7 +136,7 @@ def _ground_floor(street: Assembly, x: float, y: float, side: int, draw: Draw) -
     """A door with a step, and a shop's awning and sign now and then."""
     wood = draw.pick("door", M.WOODS)
     door = X.move(
-        S.box((0.5, 0.06, 1.05), 0.02, cells=3), (x + draw.number("dx", -2, 2), y - side * 0.03, 1.05 + _CURB)
+        S.box((0.5, 0.06, 1.05), 0.02, steps=1, cells=2), (x + draw.number("dx", -2, 2), y - side * 0.03, 1.05 + _CURB)
     )
     street.add(
         [door],
@@ -211,7 +211,7 @@ def _tree(draw: Draw) -> Made:
     for k in range(draw.whole("balls", 5, 9)):
         ball = draw.below(f"ball{k}")
         r = ball.number("r", 0.16, 0.28) * tall
-        crown = S.ellipsoid((r, r, 0.85 * r), 28)
+        crown = S.ellipsoid((r, r, 0.85 * r), 22)
         wave = sum(
             np.sin(f * crown.xyz @ np.array([ball.number(f"{a}{f}", -1, 1) for a in "xyz"]) / r + f) for f in (5, 9, 14)
         )

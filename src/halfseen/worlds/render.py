@@ -95,7 +95,8 @@ def render(world: World, camera: Cameras, background: Background, *, supersample
     fine = camera.resized(width * supersample, height * supersample)
     rgb, mask, directions = _linear(world, fine)
     if background == "environment":
-        rgb = rgb + (1 - mask[:, None]) * sky_radiance(directions, world.model.light)
+        missed = mask == 0
+        rgb[missed] = sky_radiance(directions[missed], world.model.light)
     elif background == "white":
         rgb = rgb + (1 - mask[:, None])
     mean = _box(rgb, width, height, supersample)
@@ -125,9 +126,7 @@ def _surface(world: World, camera: Cameras) -> tuple[NDArray[np.float32], ...]:
 
 
 def _rays(camera: Cameras) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    width, height = camera.size()
-    xy = rays.pixel_centres(width, height)
-    ray = rays.cast(camera, torch.zeros(len(xy), dtype=torch.long), xy)
+    ray = rays.cast_all(camera)
     return ray.origins.numpy(), ray.directions.numpy(), camera.forward[0].numpy()
 
 

@@ -16,6 +16,7 @@ from halfseen.common.rng import derive_seed
 from halfseen.data.capture import Capture, Depth, PictureArray, View
 from halfseen.images import color
 from halfseen.worlds import layouts
+from halfseen.worlds.clearance import step_clear
 from halfseen.worlds.families import Family
 from halfseen.worlds.layouts import SRN_FOCAL, Stage
 from halfseen.worlds.render import Background, Model, Picture, World, prepare, render
@@ -35,14 +36,43 @@ class Imperfect:
     exposure: float = 0.0  # standard deviation of log2 brightness between views
 
 
-def cameras_for(family: Family, seed: int, layout: str | None, views: int, size: tuple[int, int]) -> Cameras:
-    """The cameras of one member."""
-    return layouts.LAYOUTS[layout or family.layout](family.stage(seed), views, size, seed)
+@dataclass(frozen=True)
+class Shot:
+    """A world, where the cameras truly stood, and the capture that came of it."""
+
+    world: World
+    cameras: Cameras
+    capture: Capture
+
+
+def cameras_for(
+    family: Family, seed: int, layout: str | None, views: int, size: tuple[int, int], world: World
+) -> Cameras:
+    """The cameras of one member; none stands inside a thing."""
+    stage = family.stage(seed)
+    chosen = layouts.LAYOUTS[layout or family.layout](stage, views, size, seed)
+    return step_clear(world.geometry, chosen, stage)
 
 
 def views_of(world: World, family: Family, cameras: Cameras) -> list[Picture]:
     """Render every camera."""
     return [render(world, cameras[i], family.background) for i in range(len(cameras))]
+
+
+def shoot(
+    family: Family,
+    seed: int,
+    *,
+    layout: str | None = None,
+    views: int,
+    size: tuple[int, int],
+    imperfect: Imperfect | None = None,
+) -> Shot:
+    """Photograph one member. Objects on white carry masks; all views carry depth."""
+    world = prepare(family.make(seed))
+    cameras = cameras_for(family, seed, layout, views, size, world)
+    taken = _as_capture(world, family.background, cameras, seed, imperfect or Imperfect())
+    return Shot(world, cameras, taken)
 
 
 def capture(
@@ -54,15 +84,15 @@ def capture(
     size: tuple[int, int],
     imperfect: Imperfect | None = None,
 ) -> Capture:
-    """One member as a capture. Objects on white carry masks; all views carry depth."""
-    cameras = cameras_for(family, seed, layout, views, size)
-    return _as_capture(prepare(family.make(seed)), family.background, cameras, seed, imperfect or Imperfect())
+    """One member as a capture."""
+    return shoot(family, seed, layout=layout, views=views, size=size, imperfect=imperfect).capture
 
 
-def capture_of(model: Model, layout: str, views: int, size: tuple[int, int], seed: int) -> Capture:
-    """A user's model, alone on white, as a capture with masks and depth."""
+def shoot_model(model: Model, layout: str, views: int, size: tuple[int, int], seed: int) -> Shot:
+    """Photograph a user's model, alone on white, with masks and depth."""
+    world = prepare(model)
     cameras = layouts.LAYOUTS[layout](USER_STAGE, views, size, seed)
-    return _as_capture(prepare(model), "white", cameras, seed, Imperfect())
+    return Shot(world, cameras, _as_capture(world, "white", cameras, seed, Imperfect()))
 
 
 def _as_capture(world: World, background: Background, cameras: Cameras, seed: int, flaws: Imperfect) -> Capture:
@@ -94,14 +124,13 @@ def seen_by(world: World, cameras: Cameras) -> list[Tensor]:
     centres = cameras.centres.to(torch.float64)
     for i in range(len(cameras)):
         width, height = cameras.size(i)
-        xy = rays.pixel_centres(width, height)
-        ray = rays.cast(cameras[i], torch.zeros(len(xy), dtype=torch.long), xy)
+        ray = rays.cast_all(cameras[i])
         hits = world.geometry.first_hits(ray.origins.numpy(), ray.directions.numpy())
         found = torch.from_numpy(hits.face >= 0)
         points = ray.origins + torch.from_numpy(hits.t).double()[:, None] * ray.directions
         normal = torch.from_numpy(_face_normals(world, hits.face))
         front = ((centres[i] - points) * normal).sum(-1) > 0
-        count = torch.zeros(len(xy), dtype=torch.long)
+        count = torch.zeros(width * height, dtype=torch.long)
         for j in range(len(cameras)):
             same_side = (((centres[j] - points) * normal).sum(-1) > 0) == front
             count += found & same_side & _visible(world, points, centres[j], cameras[j])

@@ -134,8 +134,7 @@ def capture(seed: int, cameras: Cameras, inputs: tuple[int, ...], *, masks: bool
 def _trace(scene: StillLife, camera: Cameras) -> tuple[Tensor, Tensor, Tensor]:
     """First hits: colour [H, W, 3], z-depth [H, W], whether it is a thing [H, W]."""
     width, height = camera.size()
-    xy = rays.pixel_centres(width, height)
-    ray = rays.cast(camera, torch.zeros(len(xy), dtype=torch.long), xy)
+    ray = rays.cast_all(camera)
     t, normal, colour, thing = _table(ray)
     for item in scene.things:
         hit = _ball(item, ray) if isinstance(item, Ball) else _box(item, ray)

@@ -127,8 +127,9 @@ def render_world(config: StreamConfig, number: int) -> _Rendered:
     """Render all views of one world of the stream (this runs in workers)."""
     family = families.by_name(config.families[number % len(config.families)])
     seed = seed_of(config.purpose, number)
-    cameras = sample.cameras_for(family, seed, config.layout, config.views, config.size)
-    pictures = sample.views_of(prepare(family.make(seed)), family, cameras)
+    place = prepare(family.make(seed))
+    cameras = sample.cameras_for(family, seed, config.layout, config.views, config.size, place)
+    pictures = sample.views_of(place, family, cameras)
     rgb = np.stack([(p.rgb * 255 + 0.5).to(torch.uint8).numpy() for p in pictures])
     depth = np.stack([p.depth.to(torch.float16).numpy() for p in pictures])
     mask = np.stack([(p.mask * 255 + 0.5).to(torch.uint8).numpy() for p in pictures])

@@ -1,12 +1,12 @@
 """Users' own meshes as models: glTF, GLB, OBJ, PLY, STL with textures, palettes or vertex colours, and scenes of several.
 
-Files are read through trimesh with a resolver that never leaves the mesh's folder. glTF and OBJ are y-up, PLY and STL z-up,
-unless the caller knows better. A model is centred and scaled into a sphere; what it was scaled by is returned.
+glTF and OBJ are y-up, PLY and STL z-up, unless the caller knows better. A model is centred and scaled into a sphere; what it
+was scaled by is returned.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,16 +20,16 @@ from halfseen.common.jsonfile import Fields, finite, read_json
 from halfseen.worlds import materials as M
 from halfseen.worlds import mesh as X
 from halfseen.worlds.light import Light
-from halfseen.worlds.materials import Material
+from halfseen.worlds.materials import Material, Rgb
 from halfseen.worlds.mesh import Mesh
+from halfseen.worlds.mesh_reader import MAX_FACES, SUFFIXES, open_mesh
 from halfseen.worlds.render import Model
 
-SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
 SCENE = "scene.json"
 Up = Literal["auto", "y", "z"]
 _Y_UP = (".glb", ".gltf", ".obj")
-# Meshes beyond this are refused before they fill the memory.
-MAX_FACES = 5_000_000
+# Metres in one unit.
+UNITS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "in": 0.0254, "ft": 0.3048}
 # Edges sharper than this (degrees) stay sharp where a file gives no normals.
 _CREASE = 40.0
 _RADIUS = 0.75
@@ -46,13 +46,20 @@ class Loaded:
     model: Model
     centre: tuple[float, float, float]
     scale: float
+    notes: tuple[str, ...] = ()  # what was not as it should be: sentences
 
 
 @dataclass(frozen=True)
 class _Parts:
-    meshes: list[Mesh]
-    materials: list[Material]
-    images: list[NDArray[np.float32]]
+    """What has been read so far, of one file or of all files of a scene."""
+
+    meshes: list[Mesh] = field(default_factory=list)
+    materials: list[Material] = field(default_factory=list)
+    images: list[NDArray[np.float32]] = field(default_factory=list)
+    # Number in `images` of each (picture, factor); the pictures are kept so that their ids stay theirs.
+    known: dict[tuple[int, Rgb], tuple[int, Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    faces: list[int] = field(default_factory=list)
 
 
 def find(folder: Path) -> list[Path]:
@@ -60,12 +67,17 @@ def find(folder: Path) -> list[Path]:
     if folder.is_file():
         return [folder]
     scenes = sorted(folder.glob(f"*/{SCENE}")) + sorted(folder.glob(SCENE))
-    return scenes or sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    return scenes or loose(folder)
+
+
+def loose(folder: Path) -> list[Path]:
+    """All mesh files below a folder, sorted."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
 def load(path: Path, up: Up = "auto", radius: float = _RADIUS) -> Loaded:
     """Read a mesh, or a scene.json with placements, centred and scaled into a sphere."""
-    parts = _Parts([], [], [])
+    parts = _Parts()
     if path.suffix.lower() == ".json":
         _read_scene(path, up, parts)
     else:
@@ -91,99 +103,76 @@ def load(path: Path, up: Up = "auto", radius: float = _RADIUS) -> Loaded:
     scale = radius / extent
     placed = replace(whole, xyz=(whole.xyz - centre) * scale)
     x, y, z = centre.tolist()
-    return Loaded(Model(placed, parts.materials, _LIGHT, images=tuple(parts.images)), (x, y, z), scale)
+    return Loaded(
+        Model(placed, parts.materials, _LIGHT, images=tuple(parts.images)), (x, y, z), scale, tuple(parts.notes)
+    )
 
 
 def _read_scene(path: Path, up: Up, parts: _Parts) -> None:
-    """scene.json: {"objects": [{"mesh": FILE, "position": [x, y, z], "degrees": TURN_ABOUT_Z, "scale": S}]}, z up."""
+    """scene.json, z up: {"objects": [{"mesh": FILE, "position": [x, y, z], "degrees": TURN_ABOUT_Z, "scale": S, ...}]}.
+
+    "unit" (mm, cm, m, in, ft) says what one unit of the file is and brings it to metres; "up" is that of the file.
+    """
     for i, data in enumerate(Fields.of(read_json(path), path.name).items("objects")):
         item = Fields.of(data, f"{path.name}: object {i}")
         mesh = inside(path.parent, item.text("mesh"), what=f"{item.where}: 'mesh'")
+        unit = _choice(item, "unit", "m", tuple(UNITS))
         matrix = np.eye(4)
-        matrix[:3, :3] = X.rotation("z", item.number("degrees", 0.0)) * item.number("scale", 1.0)
+        matrix[:3, :3] = X.rotation("z", item.number("degrees", 0.0)) * (item.number("scale", 1.0) * UNITS[unit])
         position = item.values.get("position", [0, 0, 0])
         if not isinstance(position, list) or len(position) != 3:
             raise UserError(
                 f"{item.where}: 'position' is not usable", got=quote(position), accepted="[x, y, z]", do="Correct it."
             )
         matrix[:3, 3] = [finite(v, f"{item.where}: 'position'") for v in position]
-        _read_mesh(mesh, up, matrix, parts)
+        own: Any = _choice(item, "up", up, ("auto", "y", "z"))
+        _read_mesh(mesh, own, matrix, parts)
+
+
+def _choice(item: Fields, key: str, default: str, accepted: tuple[str, ...]) -> str:
+    value = item.values.get(key, default)
+    if value not in accepted:
+        raise UserError(
+            f"{item.where}: '{key}' is not known", got=quote(value), accepted=", ".join(accepted), do="Correct it."
+        )
+    return str(value)
 
 
 def _read_mesh(path: Path, up: Up, place: NDArray[np.float64], parts: _Parts) -> None:
-    scene = _open(path)
+    opened = open_mesh(path, MAX_FACES - sum(parts.faces))
+    parts.faces.append(opened.faces)
+    for name in opened.missing:
+        note = f"{path.name}: {quote(name)} is not there; what it would colour is grey"
+        parts.notes.extend([note] if note not in parts.notes else [])
     turn = np.eye(4)
     if up == "y" or (up == "auto" and path.suffix.lower() in _Y_UP):
         turn[:3, :3] = X.rotation("x", 90)
+    scene = opened.scene
     for name in scene.graph.nodes_geometry:
         transform, geometry = scene.graph[name]
         mesh = scene.geometry[geometry]
         if hasattr(mesh, "faces") and len(mesh.faces):
-            _add(mesh, place @ turn @ np.asarray(transform), parts)
+            _add(mesh, place @ turn @ np.asarray(transform), parts, path.name)
 
 
-def _open(path: Path) -> Any:
-    """The file as a trimesh scene; its side files are looked up inside its own folder only."""
-    import trimesh
-    from trimesh.resolvers import Resolver
-
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError("this is no mesh", got=quote(path.name), accepted=", ".join(SUFFIXES), do="Convert it first.")
-
-    class _Inside(Resolver):
-        def __init__(self) -> None:
-            """Nothing to set up: the folder is the mesh's own."""
-
-        def get(self, name: str) -> bytes:
-            return inside(path.parent, name, what=f"{path.name}: a side file").read_bytes()
-
-        def keys(self) -> list[str]:
-            return []
-
-        def namespaced(self, namespace: str) -> Resolver:
-            return self
-
-        def write(self, name: str, data: bytes) -> None:
-            raise PermissionError(name)
-
-    try:
-        with path.open("rb") as f:
-            scene = trimesh.load_scene(f, file_type=path.suffix[1:].lower(), resolver=_Inside())
-        placed = [scene.geometry[scene.graph[name][1]] for name in scene.graph.nodes_geometry]
-        faces = sum(len(g.faces) for g in placed if hasattr(g, "faces"))
-    except UserError:
-        raise
-    except Exception as error:
-        got = f"{type(error).__name__}: {str(error)[:120]}"
-        raise UserError(
-            f"mesh {quote(path.name)} cannot be read", got=got, accepted=", ".join(SUFFIXES), do="Export it again."
-        ) from error
-    if faces > MAX_FACES:
-        raise UserError(
-            f"mesh {quote(path.name)} is too large",
-            got=f"{faces} faces",
-            accepted=f"up to {MAX_FACES}",
-            do="Simplify it first.",
-        )
-    return scene
-
-
-def _add(mesh: Any, matrix: NDArray[np.float64], parts: _Parts) -> None:
+def _add(mesh: Any, matrix: NDArray[np.float64], parts: _Parts, name: str) -> None:
     """One trimesh geometry as our mesh: corners get their own vertices where edges are sharp."""
     xyz = np.asarray(mesh.vertices, np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
     faces = np.asarray(mesh.faces, np.int32)
     if np.linalg.det(matrix[:3, :3]) < 0:
         faces = faces[:, ::-1]
-    if not np.isfinite(xyz).all():
+    colour, uv, material, picture = _surface(mesh, faces)
+    if not np.isfinite(xyz).all() or (uv is not None and not np.isfinite(uv).all()):
         raise UserError(
-            "a mesh has unusable vertices", got="NaN or infinity", accepted="finite coordinates", do="Export it again."
+            f"mesh {quote(name)} has unusable vertices",
+            got="NaN or infinity",
+            accepted="finite coordinates and texture coordinates",
+            do="Export it again.",
         )
     corners = faces.reshape(-1)
     flat = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
-    colour, uv, material, image = _surface(mesh, faces)
-    if image is not None:
-        material = replace(material, p1=float(len(parts.images)))
-        parts.images.append(image)
+    if picture is not None:
+        material = replace(material, p1=float(_image_number(*picture, parts, name)))
     tex = xyz[corners] if colour is None else colour
     coordinates = np.zeros((len(corners), 2)) if uv is None else uv[corners]
     number = np.full(len(faces), len(parts.materials), np.int32)
@@ -193,18 +182,14 @@ def _add(mesh: Any, matrix: NDArray[np.float64], parts: _Parts) -> None:
 
 def _surface(
     mesh: Any, faces: NDArray[np.int32]
-) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None, Material, NDArray[np.float32] | None]:
-    """(linear colour of each corner or None, uv or None, material, image or None)."""
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None, Material, tuple[Any, Rgb] | None]:
+    """(linear colour of each corner or None, uv or None, material, (picture, factor) or None)."""
     visual = mesh.visual
     if visual.kind == "texture":
-        image, factor = _base_colour(visual.material)
-        if image is not None and visual.uv is not None:
-            return (
-                None,
-                np.asarray(visual.uv, np.float64),
-                Material((1, 1, 1), M.IMAGE, grain=0.0, gloss=0.08),
-                image * np.asarray(factor, np.float32),
-            )
+        picture, factor = _base_colour(visual.material)
+        if picture is not None and visual.uv is not None:
+            uv = np.asarray(visual.uv, np.float64)
+            return None, uv, Material((1, 1, 1), M.IMAGE, grain=0.0, gloss=0.08), (picture, factor)
         return None, None, Material(_srgb(factor), grain=0.0, gloss=0.1), None
     if visual.kind in ("vertex", "face"):
         rgba = visual.face_colors if visual.kind == "face" else visual.vertex_colors
@@ -214,33 +199,39 @@ def _surface(
     return None, None, Material(_GREY, grain=0.0, gloss=0.1), None
 
 
-def _base_colour(material: Any) -> tuple[NDArray[np.float32] | None, tuple[float, float, float]]:
-    """(linear image [H, W, 3] or None, linear factor) of a trimesh material."""
-    image = getattr(material, "baseColorTexture", None)
-    image = getattr(material, "image", None) if image is None else image
+def _base_colour(material: Any) -> tuple[Any, Rgb]:
+    """(picture or None, linear factor) of a trimesh material."""
+    picture = getattr(material, "baseColorTexture", None)
+    picture = getattr(material, "image", None) if picture is None else picture
     factor = getattr(material, "baseColorFactor", None)
     if factor is None:
         diffuse = getattr(material, "diffuse", None)
-        linear = (
-            np.ones(3) if diffuse is None or image is not None else _linear(np.asarray(diffuse, np.float64)[:3] / 255)
-        )
+        plain = diffuse is None or picture is not None
+        linear = np.ones(3) if plain else _linear(np.asarray(diffuse, np.float64)[:3] / 255)
     else:
         # glTF's factor is linear already; trimesh keeps it as 8 bits.
         values = np.asarray(factor)[:3]
         linear = values / 255 if np.issubdtype(values.dtype, np.integer) else values.astype(np.float64)
     r, g, b = linear.tolist()
-    if image is None:
-        return None, (r, g, b)
-    try:
-        pixels = np.asarray(image.convert("RGB"), np.float64) / 255
-    except (OSError, Image.DecompressionBombError) as error:
-        raise UserError(
-            "a mesh's texture cannot be read",
-            got=str(error)[:120],
-            accepted="whole PNG or JPEG files",
-            do="Export it again.",
-        ) from error
-    return _linear(pixels).astype(np.float32), (r, g, b)
+    return picture, (r, g, b)
+
+
+def _image_number(picture: Any, factor: Rgb, parts: _Parts, name: str) -> int:
+    """The number of a picture times a factor among the scene's linear images [H, W, 3]; each is kept once."""
+    key = (id(picture), factor)
+    if key not in parts.known:
+        try:
+            pixels = np.asarray(picture.convert("RGB"), np.float64) / 255
+        except (OSError, Image.DecompressionBombError) as error:
+            raise UserError(
+                f"a texture of {quote(name)} cannot be read",
+                got=str(error)[:120],
+                accepted="whole PNG or JPEG files",
+                do="Export it again.",
+            ) from error
+        parts.known[key] = (len(parts.images), picture)
+        parts.images.append(_linear(pixels).astype(np.float32) * np.asarray(factor, np.float32))
+    return parts.known[key][0]
 
 
 def _linear(srgb: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,108 @@
+"""Captures made by many processes: what a job gives, how it is written, and that finished ones are kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from halfseen.cli.progress import Progress
+from halfseen.common.threads import one_thread
+
+if TYPE_CHECKING:
+    from halfseen.worlds.sample import Shot
+
+# Beside each capture: how it came about.
+FACTS, SURFACE, VISIBILITY = "world.json", "mesh.ply", "visibility"
+# A visibility picture counts views in 16 bits.
+_MOST_VIEWS = 65535
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one job gives: photos, facts worth keeping beside them, and what was not as it should be."""
+
+    shot: Shot
+    facts: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Order:
+    """How captures are written."""
+
+    out: Path
+    layout: str
+    mesh: bool
+    visibility: bool
+    workers: int | None
+
+
+Work = Callable[[Any], Made]
+
+
+def run(work: Work, jobs: Mapping[str, object], order: Order) -> None:
+    """Do all jobs that are not done yet, in as many processes as there are cores."""
+    from halfseen.data import formats
+
+    formats.by_name(order.layout)
+    waiting = {name: job for name, job in jobs.items() if not (order.out / name).exists()}
+    progress = Progress("making captures")
+    said: dict[str, None] = {}
+    for done, sentences in enumerate(_each(work, waiting, order), 1):
+        said.update(dict.fromkeys(sentences))
+        progress.update(done, len(waiting))
+    kept = len(jobs) - len(waiting)
+    print(
+        f"{len(waiting)} captures in {order.out} as {order.layout}" + (f"; {kept} were there already" if kept else "")
+    )
+    for sentence in said:
+        print(f"  {sentence}")
+
+
+def _each(work: Work, waiting: Mapping[str, object], order: Order) -> Iterator[list[str]]:
+    count = min(order.workers if order.workers is not None else os.cpu_count() or 1, len(waiting))
+    if count <= 1:
+        for name, job in waiting.items():
+            yield _write(work, job, order.out / name, order)
+        return
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=one_thread) as pool:
+        futures = [pool.submit(_write, work, job, order.out / name, order) for name, job in waiting.items()]
+        try:
+            for future in futures:
+                yield future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _write(work: Work, job: object, folder: Path, order: Order) -> list[str]:
+    """Make one capture and write it; returns what there is to say. Runs in workers."""
+    from halfseen.common.files import new_folder
+    from halfseen.common.jsonfile import write_json
+    from halfseen.data import formats
+    from halfseen.worlds import mesh_file
+
+    made = work(job)
+    with new_folder(folder) as unfinished:
+        lost = formats.by_name(order.layout).write(made.shot.capture, unfinished)
+        write_json(unfinished / FACTS, made.facts)
+        if order.mesh:
+            mesh_file.write(made.shot.world.model.mesh, unfinished / SURFACE)
+        if order.visibility:
+            _write_visibility(made.shot, unfinished / VISIBILITY)
+    return [*(f"lost: {sentence}" for sentence in lost), *(f"note: {note}" for note in made.notes)]
+
+
+def _write_visibility(shot: Shot, folder: Path) -> None:
+    """One 16-bit picture for each view: how many of the views see the surface in each pixel; 0 where nothing is."""
+    from halfseen.images.io import write_depth16
+    from halfseen.worlds.sample import seen_by
+
+    folder.mkdir()
+    for i, count in enumerate(seen_by(shot.world, shot.cameras)):
+        write_depth16(folder / f"{i:03d}.png", count.clamp(max=_MOST_VIEWS).numpy())
