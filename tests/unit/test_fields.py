@@ -1,15 +1,19 @@
-"""Volume rendering against a loop that a student can read, closed cases, and the voxel field's gradients."""
+"""Volume rendering against a loop that a student can read, closed cases, and what every kind of field promises."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
 
 from halfseen.cameras import cameras as cams
-from halfseen.cameras import paths
+from halfseen.cameras import paths, rays
 from halfseen.cameras.similarity import Similarity
+from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
-from halfseen.fields import seen, volume, voxels
+from halfseen.fields import decoder, hashgrid, kinds, occupancy, samplers, seen, triplane, volume, volumetric
+from halfseen.fields.optimiser import Adam
 from halfseen.metrics.image import psnr
 
 
@@ -31,11 +35,12 @@ def test_a_slab_has_the_opacity_of_beer_and_lambert():
 
 
 def test_the_median_distance_of_a_wall_in_fog():
-    borders = torch.arange(11.0)[None]
-    weights = torch.zeros(1, 10)
+    samples = samplers.packed(torch.arange(10.0).repeat(3, 1) + 0.5, torch.ones(3, 10))
+    weights = torch.zeros(3, 10)
     weights[0, 3], weights[0, 9] = 0.6, 0.3  # the mean would lie in between, at 5.2
-    assert float(volume.median_distance(weights, borders)[0]) == pytest.approx(3 + 0.45 / 0.6)
-    assert float(volume.median_distance(torch.zeros(1, 10), borders)[0]) == 0
+    weights[2, 9] = 1.0
+    got = volumetric.median_distance(weights.reshape(-1), samples)
+    assert got.tolist() == pytest.approx([3 + 0.45 / 0.6, 0, 9.5], abs=1e-5)
 
 
 @pytest.mark.parametrize("bounded", [True, False])
@@ -60,70 +65,197 @@ def test_contraction_keeps_the_box_and_folds_the_rest():
     assert far[1].tolist() == pytest.approx([-1.75, 0, 0])
 
 
-def test_the_voxel_field_has_the_gradients_of_its_formula():
-    config = voxels.Config(start_resolution=4, samples=6)
-    field = voxels.create(Similarity.identity(), config, 0, torch.device("cpu"))
-    field.density, field.colour = (g.detach().double().requires_grad_() for g in (field.density, field.colour))
-    camera = cams.make(
-        paths.look_at(
-            torch.tensor([[2.5, 0.3, 0.2]], dtype=torch.float64),
-            torch.zeros(3, dtype=torch.float64),
-            torch.tensor([0, 0, 1.0], dtype=torch.float64),
-        ),
-        (4.0, 4.0, 2.0, 1.5),
-        (4, 3),
-    )
-
-    def colours(density, colour):
-        field.density, field.colour = density, colour
-        views = torch.zeros(3, dtype=torch.long)
-        xy = torch.tensor([[0.5, 0.5], [2.0, 1.5], [3.5, 2.5]])
-        return field.render(camera, pixels=(views, xy), background=(0.1, 0.2, 0.3)).rgb
-
-    assert torch.autograd.gradcheck(colours, (field.density, field.colour), atol=1e-6)
+def test_expanding_undoes_contracting():
+    xyz = 5 * torch.randn(200, 3, generator=generator(0, "c"), dtype=torch.float64)
+    torch.testing.assert_close(volume.expand(volume.contract(xyz)), xyz, atol=1e-9, rtol=1e-9)
 
 
-def test_windows_and_pixels_are_parts_of_the_picture():
-    field = voxels.create(Similarity.identity(), voxels.Config(start_resolution=8, samples=16), 3, torch.device("cpu"))
-    field.density.data += torch.randn(field.density.shape, generator=generator(0, "d")) * 3 + 4
-    pose = paths.look_at(torch.tensor([[2.0, 0.3, 0.2]]), torch.zeros(3), torch.tensor([0, 0, 1.0]))
-    camera = cams.make(pose, (10.0, 10.0, 6.0, 4.0), (12, 8))
+def camera(size=(12, 8), eye=(2.0, 0.3, 0.2), focal=10.0):
+    pose = paths.look_at(torch.tensor([eye]), torch.zeros(3), torch.tensor([0, 0, 1.0]))
+    return cams.make(pose, (focal, focal, size[0] / 2, size[1] / 2), size)
+
+
+SMALL = {
+    "hashgrid": hashgrid.Config(levels=4, finest=64, log2_entries=10, bounded=True, occupancy=occupancy.Config(side=8)),
+    "scene": hashgrid.Config(levels=4, finest=64, log2_entries=10, bounded=False, occupancy=occupancy.Config(side=8)),
+    "resampled": hashgrid.Config(
+        levels=4, finest=64, log2_entries=10, bounded=True, sampling=samplers.Sampling("resample", uniform=24, resampled=16)
+    ),
+    "blob": hashgrid.Config(
+        levels=4, finest=64, log2_entries=10, bounded=True,
+        decoder=decoder.Config(degree=0, blob=5.0), occupancy=occupancy.Config(side=8),
+    ),
+    "triplane": triplane.Config(channels=4, side=8, bounded=True),
+}  # fmt: skip
+
+
+def some_field(name):
+    """A field with something in it."""
+    field = kinds.create(Similarity.identity(), SMALL[name], 3, torch.device("cpu"))
+    for group in field.parameter_groups():
+        values = group["params"][0].data
+        if group["name"] in ("table", "planes"):
+            values += 2 * torch.randn(values.shape, generator=generator(0, "d"))
+    return field
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_windows_and_pixels_are_parts_of_the_picture(name):
+    field, view = some_field(name), camera()
     with torch.no_grad():
-        whole = field.render(camera, background=(1.0, 1.0, 1.0))
-        part = field.render(camera, window=(3, 2, 5, 4), background=(1.0, 1.0, 1.0))
-        loose = field.render(camera, pixels=(torch.tensor([0]), torch.tensor([[4.5, 3.5]])), background=(1.0, 1.0, 1.0))
-    torch.testing.assert_close(part.rgb, whole.rgb[2:6, 3:8])
-    torch.testing.assert_close(part.depth, whole.depth[2:6, 3:8])
-    torch.testing.assert_close(loose.rgb[0], whole.rgb[3, 4])
+        whole = field.render(view, background=(1.0, 1.0, 1.0))
+        part = field.render(view, window=(3, 2, 5, 4), background=(1.0, 1.0, 1.0))
+        loose = field.render(view, pixels=(torch.tensor([0]), torch.tensor([[4.5, 3.5]])), background=(1.0, 1.0, 1.0))
+    for what in ("rgb", "depth", "alpha", "mean_depth"):
+        torch.testing.assert_close(getattr(part, what), getattr(whole, what)[2:6, 3:8])
+        torch.testing.assert_close(getattr(loose, what)[0], getattr(whole, what)[3, 4])
+    assert float(whole.alpha.max()) > 0.05
     assert loose.samples is not None
-    assert loose.samples.weights.shape == (1, 16)
+    assert float(loose.samples.weights.sum()) == pytest.approx(float(loose.alpha[0]), abs=1e-5)
 
 
-def test_an_empty_field_is_its_background():
-    field = voxels.create(
-        Similarity.identity(), voxels.Config(start_resolution=4, samples=8, density_bias=-40.0), 0, torch.device("cpu")
-    )
-    camera = cams.make(
-        paths.look_at(torch.tensor([[2.0, 0, 0]]), torch.zeros(3), torch.tensor([0, 0, 1.0])),
-        (10.0, 10.0, 4.0, 4.0),
-        (8, 8),
-    )
-    picture = field.render(camera, background=(0.2, 0.4, 0.6))
-    torch.testing.assert_close(picture.rgb, torch.tensor([0.2, 0.4, 0.6]).expand(8, 8, 3))
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_pictures_have_gradients_in_colour_depth_and_opacity(name):
+    """Against differences: a step along the gradient changes a weighted sum of everything rendered by its squared length."""
+    field, view = some_field(name), camera((6, 5))
+    parameters = [g["params"][0] for g in field.parameter_groups()]
+
+    def total():
+        picture = field.render(view, window=(0, 0, 6, 5), background=(0.1, 0.2, 0.3))
+        seen = picture.alpha.detach() > 0.02
+        return picture.rgb.sum() + 0.3 * picture.mean_depth[seen].sum() + 0.5 * picture.alpha.sum()
+
+    for name_, part in (("all", parameters), ("networks", parameters[1:])):
+        grads = torch.autograd.grad(total(), part, allow_unused=True)
+        grads = [torch.zeros_like(p) if g is None else g for p, g in zip(part, grads, strict=True)]
+        length = float(sum((g**2).sum() for g in grads))
+        assert length > 0, name_
+        step = 1e-3 / length**0.5
+        with torch.no_grad():
+            values = []
+            for sign in (1, -1):
+                for p, g in zip(part, grads, strict=True):
+                    p += sign * step * g
+                values.append(float(total()))
+                for p, g in zip(part, grads, strict=True):
+                    p -= sign * step * g
+        assert (values[0] - values[1]) / (2 * step) == pytest.approx(length, rel=0.05)
+
+
+def test_several_cameras_at_once_are_those_cameras_one_by_one():
+    field = some_field("scene")
+    both = cams.concat([camera(), camera(eye=(0.5, 2.0, 0.1), focal=14.0)])
+    xy = torch.tensor([[4.5, 3.5], [2.5, 6.5], [9.5, 0.5]])
+    with torch.no_grad():
+        mixed = field.render(both, pixels=(torch.tensor([0, 1, 1]), xy), background=(1.0, 1.0, 1.0))
+        whole = [field.render(both[i], background=(1.0, 1.0, 1.0)) for i in range(2)]
+    for k, (view, (x, y)) in enumerate(zip((0, 1, 1), ((4, 3), (2, 6), (9, 0)), strict=True)):
+        torch.testing.assert_close(mixed.rgb[k], whole[view].rgb[y, x])
+
+
+@pytest.mark.parametrize("name", ["hashgrid", "triplane"])
+def test_an_empty_field_is_its_background(name):
+    config = replace(SMALL[name], decoder=replace(SMALL[name].decoder, shift=40.0))
+    field = kinds.create(Similarity.identity(), config, 0, torch.device("cpu"))
+    picture = field.render(camera(), background=(0.2, 0.4, 0.6))
+    torch.testing.assert_close(picture.rgb, torch.tensor([0.2, 0.4, 0.6]).expand(8, 12, 3))
     assert float(picture.depth.abs().max()) == 0
 
 
-def test_growing_keeps_the_picture():
-    config = voxels.Config(start_resolution=8, resolution=16, grow_at=(5,), samples=32)
-    field = voxels.create(Similarity.identity(), config, 0, torch.device("cpu"))
-    field.density.data += torch.randn(field.density.shape, generator=generator(0, "d")) + 4
-    pose = paths.look_at(torch.tensor([[2.0, 0.3, 0.2]]), torch.zeros(3), torch.tensor([0, 0, 1.0]))
-    camera = cams.make(pose, (10.0, 10.0, 6.0, 4.0), (12, 8))
-    before = field.render(camera, background=(1.0, 1.0, 1.0)).rgb
-    assert not field.after_step(4, {})
-    assert field.after_step(5, {})
-    assert field.density.shape[-1] == 16
-    assert psnr(before, field.render(camera, background=(1.0, 1.0, 1.0)).rgb) > 30
+def test_a_blob_is_in_the_middle_and_gone_outside():
+    field = kinds.create(Similarity.identity(), SMALL["blob"], 0, torch.device("cpu"))
+    density, _ = field.look(torch.tensor([[0.0, 0, 0], [0.9, 0, 0], [1.1, 0, 0]]))
+    assert float(density[0] / density[1]) == pytest.approx(math.exp(5), rel=0.05)
+    assert float(density[2]) == 0
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_a_saved_field_is_the_field(name):
+    field = some_field(name)
+    again = kinds.restore(field.state(), field.to_user, SMALL[name], torch.device("cpu"))
+    with torch.no_grad():
+        assert torch.equal(*(f.render(camera(), background=(0.0, 0.0, 0.0)).rgb for f in (field, again)))
+    with pytest.raises(UserError, match="does not fit"):
+        kinds.restore({**field.state(), "extra": torch.zeros(1)}, field.to_user, SMALL[name], torch.device("cpu"))
+
+
+def test_normals_of_a_ball_point_away_from_it():
+    """A dense blob seen from outside: normals at its surface are along the radius."""
+    config = replace(SMALL["blob"], decoder=decoder.Config(degree=0, blob=9.0, blob_radius=0.4, shift=3.0))
+    field, view = kinds.create(Similarity.identity(), config, 0, torch.device("cpu")), camera((24, 20), focal=30.0)
+    with torch.no_grad():
+        picture = field.render(view, background=(0.0, 0.0, 0.0))
+    normal = volumetric.normals(field, view, picture.depth)
+    ray = rays.cast_all(view)
+    at = ray.origins + (picture.depth.reshape(-1) / ray.z_scale)[:, None] * ray.directions
+    solid = picture.alpha.reshape(-1) > 0.9
+    cosine = (normal.reshape(-1, 3) * torch.nn.functional.normalize(at, dim=-1)).sum(-1)
+    assert int(solid.sum()) > 20
+    assert float(cosine[solid].min()) > 0.98
+
+
+def test_occupancy_finds_what_is_there_and_forgets_what_is_not():
+    config = occupancy.Config(side=16, part=1)
+    value = occupancy.start(config, bounded=True, cameras=None)
+    assert occupancy.occupied(value, config).all()
+
+    def ball(xyz):
+        return torch.where(xyz.norm(dim=-1) < 0.5, 50.0, 0.0)
+
+    for step in range(0, 16 * 40, 16):
+        value = occupancy.update(value, step, config, ball, lambda x: torch.full((len(x),), 0.01), bounded=True)
+    found = occupancy.occupied(value, config)
+    middle = occupancy.points(torch.arange(16**3), torch.full((16**3, 3), 0.5), config, bounded=True)
+    assert found[middle.norm(dim=-1) < 0.4].all()
+    assert not found[middle.norm(dim=-1) > 0.65].any()
+
+
+def test_space_that_no_camera_sees_stays_empty():
+    config = occupancy.Config(side=16)
+    value = occupancy.start(config, bounded=True, cameras=camera(eye=(3.0, 0, 0), focal=40.0))
+    middle = occupancy.points(torch.arange(16**3), torch.full((16**3, 3), 0.5), config, bounded=True)
+    found = occupancy.occupied(value, config)
+    assert found[middle.norm(dim=-1) < 0.2].all()
+    assert not found[middle[:, 2] > 0.8].any()
+
+
+def test_levels_join_one_by_one():
+    config = replace(SMALL["scene"], coarse_to_fine=0.5)
+    field = kinds.create(Similarity.identity(), config, 0, torch.device("cpu"))
+    seen_levels = []
+    for progress in (0.0, 0.2, 0.3, 0.5, 1.0):
+        field.after_step(1, {"progress": torch.tensor(progress)})
+        seen_levels.append(field.active_levels())
+    assert seen_levels == sorted(seen_levels)
+    assert seen_levels[0] == 1
+    assert seen_levels[-2:] == [4, 4]
+
+
+def test_a_fit_and_a_render_in_two_threads_do_not_disturb_each_other():
+    field, other = some_field("scene"), some_field("hashgrid")
+    view = camera((40, 30), focal=30.0)
+    with torch.no_grad():
+        alone = field.render(view, background=(1.0, 1.0, 1.0)).rgb
+
+    def fit(steps):
+        optimiser = Adam(other.parameter_groups())
+        for step in range(steps):
+            picture = other.render(view, window=(0, 0, 40, 30), background=(1.0, 1.0, 1.0))
+            ((picture.rgb - 0.3) ** 2).mean().backward()
+            optimiser.step(1.0)
+            other.after_step(step, {"progress": torch.tensor(0.5)})
+        return other.table.detach().clone()
+
+    def show():
+        with torch.no_grad():
+            return [field.render(view, background=(1.0, 1.0, 1.0)).rgb for _ in range(12)]
+
+    with ThreadPoolExecutor(2) as pool:
+        shown, fitted = pool.submit(show), pool.submit(fit, 12)
+        pictures, table = shown.result(), fitted.result()
+    assert all(torch.equal(p, alone) for p in pictures)
+    other = some_field("hashgrid")
+    assert torch.equal(fit(12), table)
 
 
 class Wall:
@@ -132,7 +264,6 @@ class Wall:
     to_user = Similarity.identity()
 
     def render(self, cameras, *, window=None, pixels=None, background, generator=None):
-        from halfseen.cameras import rays
         from halfseen.fields.contract import Rendering
 
         width, height = cameras.size()
@@ -141,7 +272,7 @@ class Wall:
         t = -ray.origins[:, 0] / ray.directions[:, 0]
         hit = t > 0
         depth = torch.where(hit, t * ray.z_scale, torch.zeros_like(t)).reshape(height, width)
-        return Rendering(torch.zeros(height, width, 3), depth, hit.reshape(height, width).double())
+        return Rendering(torch.zeros(height, width, 3), depth, hit.reshape(height, width).double(), depth)
 
 
 def test_seen_counts_the_views_that_see_a_point_and_not_those_behind_a_wall():

@@ -137,7 +137,8 @@ def _request(
     steps: int | None,
     settings: tuple[str, ...],
 ) -> Request:
-    for what, value, accepted in (("variant", variant, method.variants), ("field", field, method.fields)):
+    variants = tuple(method.variants)
+    for what, value, accepted in (("variant", variant, variants), ("field", field, method.fields)):
         if value is not None and value not in accepted:
             raise UserError(
                 f"method {method.name} has no such {what}",
@@ -150,7 +151,7 @@ def _request(
             raise UserError(f"--{what} is too small", got=str(number), accepted=f"{least} or more", do="Change it.")
     return Request(
         method.name,
-        variant or method.variants[0],
+        variant or variants[0],
         field or method.fields[0],
         max_size,
         seed,
@@ -162,10 +163,10 @@ def _request(
 
 
 def _method_config(method: Method, request: Request, capture: Capture) -> Any:
-    cfg = configs.apply_overrides(method.config(), request.settings)
+    cfg = configs.apply_overrides(method.variants[request.variant], request.settings)
     if request.steps is not None:
         cfg = replace(cfg, steps=request.steps)
-    return method.resolve(cfg, capture)
+    return method.resolve(cfg, capture, request.field)
 
 
 def _create(path: Path, method: Method, request: Request, capture: Capture, split: Split) -> Run:

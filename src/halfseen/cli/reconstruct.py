@@ -28,8 +28,8 @@ class Reconstruct:
     method: Literal["auto", "plain"] = "auto"
     """Which system rebuilds the scene; auto is plain for now."""
     variant: str | None = None
-    """A variant of the method (plain: basic)."""
-    field: Literal["voxels"] | None = None
+    """A variant of the method (plain: basic, classic)."""
+    field: Literal["hashgrid", "triplane"] | None = None
     """What the scene is made of."""
     views: int | None = None
     """Use this many input views, chosen by the capture's protocol; the rest is held out."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from halfseen.cameras.cameras import Cameras
 from halfseen.cameras.similarity import Similarity
+from halfseen.fields.operators import Marched
 
 Background = tuple[float, float, float] | Tensor  # one colour, or one for each ray [P, 3]
 Window = tuple[int, int, int, int]  # left, top, width, height in pixels
@@ -20,11 +21,11 @@ Window = tuple[int, int, int, int]  # left, top, width, height in pixels
 
 @dataclass(frozen=True)
 class RaySamples:
-    """Where a volumetric field was sampled: N samples on each of P rays."""
+    """Where a volumetric field was sampled: S samples, packed ray after ray."""
 
-    weights: Tensor  # [P, N] contribution of each sample to the pixel
-    t: Tensor  # [P, N] Euclidean distance along the ray
-    xyz: Tensor  # [P, N, 3] in the box
+    weights: Tensor  # [S] contribution of each sample to its pixel
+    where: Marched  # distances, lengths and rays
+    xyz: Tensor  # [S, 3] in the box
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,11 @@ class Rendering:
     """Pixels of an image [H, W, ...], of a window, or of loose rays [P, ...]."""
 
     rgb: Tensor  # [..., 3] over the background, in [0, 1]
-    depth: Tensor  # [...] median z-depth in box units, 0 where nothing is; no gradient (losses use `samples`)
+    depth: Tensor  # [...] median z-depth in box units, 0 where nothing is; no gradient
     alpha: Tensor  # [...] opacity in [0, 1]
+    mean_depth: (
+        Tensor  # [...] z-depth in the mean over what stops the light, differentiable; meaningless where alpha is 0
+    )
     samples: RaySamples | None = None
 
 

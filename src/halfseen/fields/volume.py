@@ -1,6 +1,7 @@
 """Volume rendering over functions: distances along rays, transmittance, compositing. No field is imported here.
 
-Letters: P rays, N samples. `density` is volume density per box unit; `delta` is the length of a sample's interval.
+Letters: P rays, N samples. `density` is volume density per box unit; `delta` is the length of a sample's interval. Where rays have
+differing numbers of samples, `operators` does the same over packed ones.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _CUBE_REACH = 3**0.5
 _FRONT_GAP = 1.5
 # Distances at which sampling starts (as a share of the camera's distance from the centre) and ends (box units).
 _NEAR_SHARE, _FAR = 0.05, 60.0
+# Points of contracted space nearer to its faces than this are taken to be this near.
+_FACE = 1e-3
 
 
 def intervals(distance: Tensor, count: int, generator: torch.Generator | None, *, bounded: bool) -> Tensor:
@@ -58,24 +61,15 @@ def weights(density: Tensor, delta: Tensor) -> Tensor:
     return before - through
 
 
-def median_distance(weights: Tensor, borders: Tensor) -> Tensor:
-    """Distance [P] at which half of the stopped light is stopped, linear within an interval; 0 where nothing stops any.
-
-    Unlike the mean, it does not lie between a surface and the fog behind it. It carries no gradient: a loss on depth
-    takes the mean over `RaySamples`.
-    """
-    total = torch.cumsum(weights.detach(), -1)
-    half = 0.5 * total[:, -1:]
-    index = torch.searchsorted(total, half).clamp(max=weights.shape[-1] - 1)
-    weight = torch.gather(weights.detach(), 1, index)
-    before = torch.gather(total, 1, index) - weight
-    tiny = torch.finfo(weight.dtype).tiny
-    fraction = ((half - before) / weight.clamp_min(tiny)).clamp(0, 1)
-    start, end = torch.gather(borders, 1, index), torch.gather(borders, 1, index + 1)
-    return torch.where(half > tiny, start + fraction * (end - start), torch.zeros_like(half))[:, 0].detach()
-
-
 def contract(xyz: Tensor) -> Tensor:
     """All of space into [-2, 2]^3: the box stays as it is, the rest is folded in by the largest coordinate (mip-NeRF 360)."""
     size = xyz.abs().amax(-1, keepdim=True).clamp_min(1)
     return xyz * (2 - 1 / size) / size
+
+
+def expand(contracted: Tensor) -> Tensor:
+    """The inverse of `contract`, for points of [-2, 2]^3 short of its faces."""
+    size = contracted.abs().amax(-1, keepdim=True)
+    # size = 2 - 1 / r  =>  r = 1 / (2 - size); a point on the face would be at infinity.
+    outer = 1 / (2 - size).clamp_min(_FACE)
+    return torch.where(size <= 1, contracted, contracted / size.clamp_min(1) * outer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,10 +41,10 @@ class Method:
     """One method as the library offers it."""
 
     name: str
-    variants: tuple[str, ...]  # the first is the default
+    variants: Mapping[str, Any]  # the config of each; the first is the default
     fields: tuple[str, ...]  # kinds of field that it can fit; the first is the default
     config: type  # frozen dataclass with at least `steps`
-    resolve: Callable[[Any, Capture], Any]
+    resolve: Callable[[Any, Capture, str], Any]  # (config, capture, kind of field)
     field_config: Callable[[Any], Any]
     estimate: Callable[[Capture, Similarity, Any, torch.device], Estimate]
     reconstruct: Reconstruct

@@ -1,11 +1,13 @@
-"""Plain: a field fitted to the photos by gradient descent on the photometric error, with a little smoothness.
+"""Plain: a field fitted to the photos by gradient descent on the photometric error. Nothing is learned beforehand.
 
-Nothing is learned beforehand, so nothing can be invented except by smoothness: what no photo saw stays grey or empty.
+    basic     colours, a little distortion, opacity against masks
+    classic   + coarse levels first, depth from plane-sweep stereo (decaying), nothing in front of cameras, opaque scenes
+
+`classic` is the strongest rival of every prior: what few photos say by geometry alone.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,49 +15,52 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from halfseen.cameras.cameras import Cameras
-from halfseen.cameras.rays import pixel_centres
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.rng import generator
-from halfseen.data import load
+from halfseen.data import pixels
 from halfseen.data.capture import Capture
-from halfseen.fields import voxels
+from halfseen.data.pixels import Pixels
+from halfseen.fields import hashgrid, kinds, triplane
+from halfseen.fields.contract import Field, Rendering
+from halfseen.fields.optimiser import Adam
 from halfseen.images import color, resize
-from halfseen.methods.contract import Estimate, Method
-from halfseen.methods.plain.config import Config
+from halfseen.methods.contract import Method
+from halfseen.methods.plain import losses
+from halfseen.methods.plain.config import VARIANTS, Config
+from halfseen.methods.plain.cost import estimate
+from halfseen.poses import stereo
 from halfseen.runs.snapshot import Knobs, Snapshot, State
 
 PHASE = "fit"
-# For the estimate of memory: bytes of a float; grid channels; copies of the grid (value, gradient, two moments, one spare);
-# floats kept for each pixel and for each ray sample (forward and backward).
-_FLOAT, _CHANNELS, _COPIES, _FLOATS_PER_PIXEL, _FLOATS_PER_SAMPLE = 4, 4, 5, 9, 60
-_TIMED_STEPS = 3
-# Mask values above this count as valid photo.
-_VALID = 0.5
-# Half width of the space in which density is smoothed: the box and as much around it.
-_EXTENT = 2.0
-# Adam's divisor floor: gradients of voxels that few rays meet are tiny, and must still move them.
-_ADAM_EPS = 1e-12
 # Longer side of preview pictures.
 _PANEL_SIZE = 160
+# Samples of a ray before any was rendered, and how much the newest step counts in the running mean.
+_FIRST_PER_RAY, _PACE = 100.0, 0.1
+# Of a view's known depths, the share that may be nearer than its nearest surface: mismatches.
+_NEAREST = 0.02
 
 
 @dataclass(frozen=True)
-class _Photos:
-    """All pixels of the capture in one list, and where each came from."""
+class _Geometry:
+    """What stereo knows of each pixel (box units); zeros where it knows nothing."""
 
-    rgb: Tensor  # [P, 3]
-    mask: Tensor  # [P] object or validity
-    views: Tensor  # [P]
-    xy: Tensor  # [P, 2] pixel centres
-    cameras: Cameras
+    depth: Tensor  # [P] z-depth
+    confidence: Tensor  # [P]
+    nearest: Tensor  # [P] distance along the ray before which there is nothing
 
 
-def resolve(cfg: Config, capture: Capture) -> Config:
+def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
     """Fill in what depends on the capture: an object fills the box alone, a scene fills all of space."""
-    if cfg.grid.bounded is not None:
-        return cfg
-    return replace(cfg, grid=replace(cfg.grid, bounded=capture.mask_role == "object"))
+    bounded = capture.mask_role == "object"
+    grid, planes = cfg.hashgrid, cfg.triplane
+    grid = grid if grid.bounded is not None else replace(grid, bounded=bounded)
+    planes = planes if planes.bounded is not None else replace(planes, bounded=bounded)
+    return replace(cfg, kind="triplane" if kind == "triplane" else "hashgrid", hashgrid=grid, triplane=planes)
+
+
+def field_config(cfg: Config) -> hashgrid.Config | triplane.Config:
+    """The settings of the field that is fitted."""
+    return cfg.hashgrid if cfg.kind == "hashgrid" else cfg.triplane
 
 
 def reconstruct(
@@ -69,33 +74,105 @@ def reconstruct(
 ) -> Generator[Snapshot, Knobs | None, None]:
     """Fit a field to a loaded capture in the box frame, with a resolved config. `state` is (step, tensors) of an earlier snapshot."""
     start, tensors = state or (0, {})
-    photos = _photos(capture, device)
+    photos = pixels.of(capture, device)
     if tensors:
-        field = voxels.restore(tensors["field"], to_user, cfg.grid, device)
+        field = kinds.restore(tensors["field"], to_user, field_config(cfg), device)
     else:
-        field = voxels.create(to_user, cfg.grid, seed, device)
-    optimizer = _optimizer(field, tensors.get("optimizer"))
+        field = kinds.create(to_user, field_config(cfg), seed, device, photos.cameras)
+    optimiser = Adam(field.parameter_groups(), tensors.get("optimizer"))
+    geometry = _geometry(capture, photos, tensors.get("geometry"), cfg) if cfg.geometry else None
+    per_ray = float(tensors["loop"]["per_ray"]) if tensors else _FIRST_PER_RAY
     for step in range(start + 1, cfg.steps + 1):
-        _set_rates(optimizer, field, cfg, step)
-        losses = _losses(field, photos, capture, cfg, generator(seed, "plain", step))
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()
-        optimizer.step()
-        if field.after_step(step, {}):
-            optimizer = _optimizer(field, None)
-        values = {k: v.item() for k, v in losses.items()}
-        state_now, panels = partial(_state, field, optimizer), partial(_panels, field, capture)
+        progress = step / cfg.steps
+        rays = int(min(max(cfg.samples / per_ray, cfg.least_rays), cfg.most_rays))
+        terms, used = _terms(field, photos, geometry, capture, cfg, rays, progress, generator(seed, "plain", step))
+        torch.stack(list(terms.values())).sum().backward()
+        optimiser.step(cfg.lr_end**progress)
+        field.after_step(step, {"progress": torch.tensor(progress)})
+        per_ray = (1 - _PACE) * per_ray + _PACE * max(1.0, used / rays)
+        values = {k: v.item() for k, v in terms.items()}
+        state_now, panels = partial(_state, field, optimiser, geometry, per_ray), partial(_panels, field, capture)
         snapshot = Snapshot(step, cfg.steps, PHASE, field, values, state_now, panels)
         knobs = yield snapshot
         while knobs is not None and knobs.paused:
             knobs = yield snapshot
 
 
-def _state(field: voxels.Voxels, optimizer: torch.optim.Adam) -> State:
-    return {"field": field.state(), "optimizer": _optimizer_state(optimizer)}
+def _terms(
+    field: Field,
+    photos: Pixels,
+    geometry: _Geometry | None,
+    capture: Capture,
+    cfg: Config,
+    rays: int,
+    progress: float,
+    rng: torch.Generator,
+) -> tuple[dict[str, Tensor], int]:
+    """The weighted terms of one step on random pixels, and the number of samples that it took."""
+    pick = torch.randint(len(photos), (rays,), generator=rng).to(photos.rgb.device)
+    # Without a known background, a random one for each ray makes transparency costly, so real scenes become opaque.
+    alone = capture.mask_role == "object"
+    known = capture.background if alone else None
+    back = known if known is not None else torch.rand(rays, 3, generator=rng).to(photos.rgb)
+    rendering = field.render(
+        photos.cameras, pixels=(photos.views[pick], photos.xy[pick]), background=back, generator=rng
+    )
+    assert rendering.samples is not None
+    terms = {"rgb": losses.photometric(rendering, photos.rgb[pick])}
+    if alone and cfg.mask:
+        terms["mask"] = cfg.mask * losses.mask(rendering, photos.mask[pick])
+    if cfg.distortion:
+        ramp = min(1.0, progress / max(cfg.distortion_from, torch.finfo(torch.float32).tiny))
+        terms["distortion"] = cfg.distortion * ramp * losses.distortion(rendering)
+    if cfg.opacity and not alone:
+        terms["opacity"] = cfg.opacity * losses.opacity(rendering)
+    if geometry is not None:
+        terms |= _geometric(rendering, geometry, pick, cfg, progress)
+    return terms, len(rendering.samples.weights)
 
 
-def _panels(field: voxels.Voxels, capture: Capture) -> dict[str, Tensor]:
+def _geometric(
+    rendering: Rendering, geometry: _Geometry, pick: Tensor, cfg: Config, progress: float
+) -> dict[str, Tensor]:
+    """Terms that stereo's depth gives: agreement that decays, and nothing in front of cameras."""
+    terms = {}
+    if cfg.near:
+        terms["near"] = cfg.near * losses.near(rendering, geometry.nearest[pick])
+    if cfg.depth:
+        weight = cfg.depth * cfg.depth_end**progress
+        terms["depth"] = weight * losses.depth(rendering, geometry.depth[pick], geometry.confidence[pick])
+    return terms
+
+
+def _geometry(capture: Capture, photos: Pixels, stored: dict[str, Tensor] | None, cfg: Config) -> _Geometry:
+    """Depth from plane-sweep stereo over the inputs, or as an earlier start of this run found it."""
+    if stored:
+        return _Geometry(*(stored[k].to(photos.rgb) for k in ("depth", "confidence", "nearest")))
+    if len(capture) < 2:
+        nothing = torch.zeros_like(photos.mask)
+        return _Geometry(nothing, nothing, nothing)
+    masks = [v.mask.read_grey() if v.mask is not None else None for v in capture.views]
+    images = [v.image.read()[..., :3] for v in capture.views]
+    maps = stereo.depths(images, capture.cameras(), cfg.stereo, masks=masks)
+    known = [m.depth[m.depth > 0] for m in maps]
+    # A view of which stereo knows nothing is not told where nothing is.
+    limits = [cfg.near_share * float(k.quantile(_NEAREST)) if len(k) else 0.0 for k in known]
+    nearest = photos.rgb.new_tensor(limits)[photos.views]
+    return _Geometry(photos.spread([m.depth for m in maps]), photos.spread([m.confidence for m in maps]), nearest)
+
+
+def _state(field: Field, optimiser: Adam, geometry: _Geometry | None, per_ray: float) -> State:
+    state = {
+        "field": field.state(),
+        "optimizer": optimiser.state(),
+        "loop": {"per_ray": torch.tensor(per_ray, dtype=torch.float64)},
+    }
+    if geometry is not None:
+        state["geometry"] = {k: getattr(geometry, k) for k in ("depth", "confidence", "nearest")}
+    return state
+
+
+def _panels(field: Field, capture: Capture) -> dict[str, Tensor]:
     """The first photo, small, beside its rendering."""
     view = capture.views[0]
     assert view.camera is not None
@@ -105,103 +182,13 @@ def _panels(field: voxels.Voxels, capture: Capture) -> dict[str, Tensor]:
     return {"photo-render": torch.cat([resize.resize(view.image.read()[..., :3], *size), rgb], 1)}
 
 
-def _photos(capture: Capture, device: torch.device) -> _Photos:
-    """Pixels with their positions; validity masks drop pixels here, object masks stay for the opacity loss."""
-    views = [torch.full((v.image.width * v.image.height,), i) for i, v in enumerate(capture.views)]
-    xy = [pixel_centres(v.image.width, v.image.height) for v in capture.views]
-    rgb, mask = load.stack_rgb(capture), load.stack_masks(capture)
-    keep = torch.ones_like(mask, dtype=torch.bool) if capture.mask_role != "valid" else mask > _VALID
-    rgb, mask, view, at = (t[keep].to(device) for t in (rgb, mask, torch.cat(views), torch.cat(xy)))
-    return _Photos(rgb, mask, view, at, capture.cameras().to(torch.float32).to(device))
-
-
-def _losses(
-    field: voxels.Voxels, photos: _Photos, capture: Capture, cfg: Config, rng: torch.Generator
-) -> dict[str, Tensor]:
-    pick = torch.randint(len(photos.rgb), (cfg.rays,), generator=rng).to(photos.rgb.device)
-    # Without a known background, a random one for each ray makes transparency costly, so real scenes become opaque.
-    back: Tensor | tuple[float, float, float]
-    back = (
-        capture.background
-        if capture.mask_role == "object" and capture.background
-        else torch.rand(cfg.rays, 3, generator=rng).to(photos.rgb)
-    )
-    rendering = field.render(
-        photos.cameras, pixels=(photos.views[pick], photos.xy[pick]), background=back, generator=rng
-    )
-    losses = {"rgb": ((rendering.rgb - photos.rgb[pick]) ** 2).mean()}
-    if capture.mask_role == "object":
-        losses["mask"] = cfg.mask * ((rendering.alpha - photos.mask[pick]) ** 2).mean()
-    losses["smooth"] = cfg.smooth * _smoothness(field, cfg, rng)
-    return losses
-
-
-def _smoothness(field: voxels.Voxels, cfg: Config, rng: torch.Generator) -> Tensor:
-    """Mean absolute difference of log density between neighbouring random points of the box and its surroundings."""
-    points = (torch.rand(cfg.smooth_pairs, 3, generator=rng) * 2 * _EXTENT - _EXTENT).to(field.density)
-    offset = (torch.randn(cfg.smooth_pairs, 3, generator=rng) * cfg.smooth_distance).to(field.density)
-    a, b = field.query(points)[0], field.query(points + offset)[0]
-    return (torch.log1p(a) - torch.log1p(b)).abs().mean()
-
-
-def _optimizer(field: voxels.Voxels, state: dict[str, Tensor] | None) -> torch.optim.Adam:
-    optimizer = torch.optim.Adam(field.parameter_groups(), eps=_ADAM_EPS)
-    for i, group in enumerate(optimizer.param_groups):
-        if state:
-            (parameter,) = group["params"]
-            names = ("step", "exp_avg", "exp_avg_sq")
-            optimizer.state[parameter] = {
-                n: state[f"{i}.{n}"].to("cpu" if n == "step" else parameter.device).clone() for n in names
-            }
-    return optimizer
-
-
-def _optimizer_state(optimizer: torch.optim.Adam) -> dict[str, Tensor]:
-    """Adam's moments as plain tensors; empty right after the field was replaced."""
-    out = {}
-    for i, group in enumerate(optimizer.param_groups):
-        for name, value in optimizer.state.get(group["params"][0], {}).items():
-            out[f"{i}.{name}"] = value
-    return out
-
-
-def _set_rates(optimizer: torch.optim.Adam, field: voxels.Voxels, cfg: Config, step: int) -> None:
-    """Exponential decay from the field's own rates to `lr_end` of them."""
-    factor = cfg.lr_end ** (step / cfg.steps)
-    for group, fresh in zip(optimizer.param_groups, field.parameter_groups(), strict=True):
-        group["lr"] = fresh["lr"] * factor
-
-
-def estimate(capture: Capture, to_user: Similarity, cfg: Config, device: torch.device) -> Estimate:
-    """Time a few steps at the first and at the final resolution on a throwaway field, and add up the memory."""
-    first = _seconds_per_step(capture, to_user, replace(cfg, grid=replace(cfg.grid, grow_at=())), device)
-    full = replace(cfg.grid, start_resolution=cfg.grid.resolution, grow_at=())
-    last = _seconds_per_step(capture, to_user, replace(cfg, grid=full), device)
-    late = 1 - (max(cfg.grid.grow_at, default=0) / cfg.steps)
-    seconds = cfg.steps * (first + (last - first) * max(0.0, min(1.0, late)))
-    pixels = sum(v.image.width * v.image.height for v in capture.views)
-    voxels_bytes = cfg.grid.resolution**3 * _CHANNELS * _COPIES * _FLOAT
-    samples = cfg.rays * cfg.grid.samples * _FLOAT * _FLOATS_PER_SAMPLE
-    return Estimate(seconds, pixels * _FLOAT * _FLOATS_PER_PIXEL + voxels_bytes + samples)
-
-
-def _seconds_per_step(capture: Capture, to_user: Similarity, cfg: Config, device: torch.device) -> float:
-    # More steps than are taken: a short run is timed like a long one.
-    run = reconstruct(capture, to_user, replace(cfg, steps=cfg.steps + _TIMED_STEPS + 1), 0, device=device)
-    next(run)
-    start = time.perf_counter()
-    for _ in range(_TIMED_STEPS):
-        next(run)
-    return (time.perf_counter() - start) / _TIMED_STEPS
-
-
 METHOD = Method(
     name="plain",
-    variants=("basic",),
-    fields=("voxels",),
+    variants=VARIANTS,
+    fields=tuple(kinds.CONFIGS),
     config=Config,
     resolve=resolve,
-    field_config=lambda cfg: cfg.grid,
-    estimate=estimate,
+    field_config=field_config,
+    estimate=partial(estimate, reconstruct),
     reconstruct=reconstruct,
 )

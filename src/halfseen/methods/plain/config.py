@@ -1,34 +1,69 @@
-"""Settings of the plain method. Sources: ours throughout."""
+"""Settings of the plain method, and its two variants. Sources: ours, unless a line says otherwise."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from halfseen.common.config import within
-from halfseen.fields import voxels
+from halfseen.fields import hashgrid, triplane
+from halfseen.poses import stereo
 
 
 @dataclass(frozen=True)
 class Config:
-    """Photometric fitting of a voxel grid."""
+    """Photometric fitting of a field. Weights of zero switch a term off."""
 
     # Optimiser steps.
-    steps: int = 400
-    # Rays in each step.
-    rays: int = 1536
-    # Weight of the smoothness of density between neighbouring points.
-    smooth: float = 2e-3
-    # Pairs of points for that, and how far apart they are (box units).
-    smooth_pairs: int = 8192
-    smooth_distance: float = 0.06
-    # Weight of the opacity loss on photos with an object mask.
-    mask: float = 1.0
+    steps: int = 900
+    # Samples with a gradient that a step aims at; rays are as many as give that, within these limits.
+    samples: int = 60_000
+    least_rays: int = 512
+    most_rays: int = 8192
     # Final learning rates as a share of the first ones.
-    lr_end: float = 0.1
-    grid: voxels.Config = field(default_factory=voxels.Config)
+    lr_end: float = 0.05
+    # Weight of the opacity loss on photos with an object mask.
+    mask: float = 0.3
+    # Weight of the distortion of rays divided by their depth (mip-NeRF 360; DiffusioNeRF's 0.0154 a ray on LLFF), and the share
+    # of the fit before it counts in full.
+    distortion: float = 0.003
+    distortion_from: float = 0.3
+    # Weight of (1 - alpha)^2 on scenes, whose rays all end somewhere (DiffusioNeRF's 1e-3 summed over 1024 rays, as a mean).
+    opacity: float = 0.0
+    # Weight of opacity nearer to a camera than this share of its nearest surface that stereo knows (FreeNeRF's occlusion term).
+    near: float = 0.0
+    near_share: float = 0.7
+    # Weight of the relative error of depth where stereo knows it, at the start; it decays to `depth_end` of that.
+    depth: float = 0.0
+    depth_end: float = 0.02
+    stereo: stereo.Config = field(default_factory=stereo.Config)
+    kind: Literal["hashgrid", "triplane"] = "hashgrid"
+    hashgrid: hashgrid.Config = field(default_factory=hashgrid.Config)
+    triplane: triplane.Config = field(default_factory=triplane.Config)
 
     def __post_init__(self) -> None:
         within("steps", self.steps, 1, 10**7)
-        within("rays", self.rays, 1, 10**6)
-        within("smooth_pairs", self.smooth_pairs, 1, 10**7)
-        within("lr_end", self.lr_end, 1e-6, 1e6)
+        within("samples", self.samples, 1, 10**8)
+        within("least_rays", self.least_rays, 1, 10**6)
+        within("most_rays", self.most_rays, self.least_rays, 10**7)
+        within("lr_end", self.lr_end, 1e-6, 1)
+        within("distortion_from", self.distortion_from, 0, 1)
+        within("near_share", self.near_share, 0, 1)
+
+    @property
+    def geometry(self) -> bool:
+        """Whether anything of this fit needs depth from stereo."""
+        return self.depth > 0 or self.near > 0
+
+
+BASIC = Config()
+# The strongest few-view fit that we know without diffusion.
+CLASSIC = replace(
+    BASIC,
+    distortion=0.01,
+    opacity=0.01,
+    near=0.1,
+    depth=0.2,
+    hashgrid=replace(BASIC.hashgrid, coarse_to_fine=0.7),
+)
+VARIANTS = {"basic": BASIC, "classic": CLASSIC}

@@ -1,0 +1,27 @@
+"""Real spherical harmonics of directions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Bands that are written out below.
+MAX_DEGREE = 4
+
+
+def basis(directions: Tensor, degree: int) -> Tensor:
+    """Values [N, degree^2] of the first `degree` bands at unit directions [N, 3], without the constant factors' product with
+    any field: the order is (l, m) with m from -l to l, signs as in graphics (Sloan 2008)."""
+    x, y, z = directions.unbind(-1)
+    xx, yy, zz, xy, yz, xz = x * x, y * y, z * z, x * y, y * z, x * z
+    one = torch.ones_like(x)
+    bands = [
+        0.28209479177387814 * one,
+        -0.48860251190291987 * y, 0.48860251190291987 * z, -0.48860251190291987 * x,
+        1.0925484305920792 * xy, -1.0925484305920792 * yz, 0.94617469575755997 * zz - 0.31539156525251999 * one,
+        -1.0925484305920792 * xz, 0.54627421529603959 * (xx - yy),
+        0.59004358992664352 * y * (yy - 3 * xx), 2.8906114426405538 * xy * z, 0.45704579946446572 * y * (1 - 5 * zz),
+        0.3731763325901154 * z * (5 * zz - 3), 0.45704579946446572 * x * (1 - 5 * zz),
+        1.4453057213202769 * z * (xx - yy), 0.59004358992664352 * x * (3 * yy - xx),
+    ]  # fmt: skip
+    return torch.stack(bands[: degree * degree], -1)

@@ -1,0 +1,127 @@
+"""Multi-resolution hash encoding, forward and backward.
+
+S samples at `xyz` [S, 3] in [0, 1]; L levels with F features each, all tables in one array [T, F]. Level l has `size[l]` entries
+from `first[l]`, over a grid of `cells[l]` cells along each side; its features are trilinear between the corners of a cell.
+A level whose corners fit is stored densely, others are hashed by xor of coordinates times primes (Instant-NGP).
+
+Samples are worked on in blocks, levels outside: a level's table then stays in the cache while a block passes. Backward
+is parallel over levels, each of which owns its table: no order of threads can change a sum.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from halfseen.common.jit import kernel
+
+# Primes of the hash.
+_P1, _P2 = np.int64(2654435761), np.int64(805459861)
+# Samples of a block.
+_BLOCK = 4096
+
+
+@kernel(inline=True)
+def pair(x, y, z, cells, size, dense):  # type: ignore[no-untyped-def]
+    """Entries of the corners (x, y, z) and (x + 1, y, z) within their level."""
+    if dense:
+        at = x + (cells + 1) * (y + (cells + 1) * z)
+        return at, at + 1
+    yz = (y * _P1) ^ (z * _P2)
+    return (x ^ yz) & (size - 1), ((x + 1) ^ yz) & (size - 1)
+
+
+@kernel(inline=True)
+def place(v, cells):  # type: ignore[no-untyped-def]
+    """(first corner, weight of the second) of a coordinate in [0, 1] along one axis."""
+    at = v * cells
+    low = min(max(np.int64(at), 0), cells - 1)
+    return low, at - low
+
+
+def _of_width(features):  # type: ignore[no-untyped-def]
+    """The three loops for a number of features, which has to be known when they are compiled."""
+
+    @kernel(parallel=True, fastmath=True)
+    def forward(xyz, table, first, size, cells, dense, out):  # type: ignore[no-untyped-def]
+        """Features `out` [S, L * F]."""
+        count = xyz.shape[0]
+        for b in prange((count + _BLOCK - 1) // _BLOCK):
+            start, stop = b * _BLOCK, min(count, (b + 1) * _BLOCK)
+            for level in range(len(first)):
+                base, n, cell, flat = first[level], size[level], cells[level], dense[level]
+                column = features * level
+                for s in range(start, stop):
+                    x, fx = place(xyz[s, 0], cell)
+                    y, fy = place(xyz[s, 1], cell)
+                    z, fz = place(xyz[s, 2], cell)
+                    for f in range(features):
+                        out[s, column + f] = 0
+                    for m in range(2):
+                        wz = fz if m else 1 - fz
+                        for j in range(2):
+                            wyz = wz * (fy if j else 1 - fy)
+                            one, two = pair(x, y + j, z + m, cell, n, flat)
+                            one, two = base + one, base + two
+                            for f in range(features):
+                                out[s, column + f] += wyz * (table[one, f] * (1 - fx) + table[two, f] * fx)
+
+    @kernel(parallel=True, fastmath=True)
+    def backward_table(xyz, grad, first, size, cells, dense, grad_table):  # type: ignore[no-untyped-def]
+        """Add to `grad_table` [T, F] what the gradient `grad` [S, L * F] of the features gives."""
+        for level in prange(len(first)):
+            base, n, cell, flat = first[level], size[level], cells[level], dense[level]
+            column = features * level
+            for s in range(xyz.shape[0]):
+                x, fx = place(xyz[s, 0], cell)
+                y, fy = place(xyz[s, 1], cell)
+                z, fz = place(xyz[s, 2], cell)
+                for m in range(2):
+                    wz = fz if m else 1 - fz
+                    for j in range(2):
+                        wyz = wz * (fy if j else 1 - fy)
+                        one, two = pair(x, y + j, z + m, cell, n, flat)
+                        one, two = base + one, base + two
+                        w1, w2 = wyz * (1 - fx), wyz * fx
+                        for f in range(features):
+                            grad_table[one, f] += w1 * grad[s, column + f]
+                        for f in range(features):
+                            grad_table[two, f] += w2 * grad[s, column + f]
+
+    @kernel(parallel=True, fastmath=True)
+    def backward_xyz(xyz, table, grad, first, size, cells, dense, grad_xyz):  # type: ignore[no-untyped-def]
+        """Gradient `grad_xyz` [S, 3] with respect to the positions."""
+        count = xyz.shape[0]
+        for b in prange((count + _BLOCK - 1) // _BLOCK):
+            start, stop = b * _BLOCK, min(count, (b + 1) * _BLOCK)
+            for level in range(len(first)):
+                base, n, cell, flat = first[level], size[level], cells[level], dense[level]
+                column = features * level
+                for s in range(start, stop):
+                    x, fx = place(xyz[s, 0], cell)
+                    y, fy = place(xyz[s, 1], cell)
+                    z, fz = place(xyz[s, 2], cell)
+                    dx, dy, dz = 0.0 * fx, 0.0 * fx, 0.0 * fx
+                    for m in range(2):
+                        wz = fz if m else 1 - fz
+                        for j in range(2):
+                            wy = fy if j else 1 - fy
+                            one, two = pair(x, y + j, z + m, cell, n, flat)
+                            one, two = base + one, base + two
+                            p, q = 0.0 * fx, 0.0 * fx
+                            for f in range(features):
+                                p += table[one, f] * grad[s, column + f]
+                                q += table[two, f] * grad[s, column + f]
+                            mean = p * (1 - fx) + q * fx
+                            dx += wy * wz * (q - p)
+                            dy += mean * wz * (1 if j else -1)
+                            dz += mean * wy * (1 if m else -1)
+                    grad_xyz[s, 0] += dx * cell
+                    grad_xyz[s, 1] += dy * cell
+                    grad_xyz[s, 2] += dz * cell
+
+    return forward, backward_table, backward_xyz
+
+
+# (forward, backward_table, backward_xyz) by the number of features of a level. Few levels with more features look up less.
+BY_FEATURES = {f: _of_width(f) for f in (1, 2, 4, 8)}

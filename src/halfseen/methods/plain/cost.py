@@ -1,0 +1,42 @@
+"""What a fit will cost: a few steps are timed, and the memory of its parts is added up."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+
+from halfseen.cameras.similarity import Similarity
+from halfseen.data.capture import Capture
+from halfseen.fields import kinds
+from halfseen.methods.contract import Estimate, Reconstruct
+from halfseen.methods.plain.config import Config
+
+# Steps that are timed, after as many that are not: the first ones compile and are odd.
+_TIMED = 4
+# Later steps march through less, but with shorter steps; on scenes and objects alike they took about this many times as long.
+_LATER = 1.3
+# Bytes of a float; floats kept for each pixel; copies of a parameter (value, gradient, two moments, one in a checkpoint).
+_FLOAT, _PER_PIXEL, _COPIES = 4, 13, 5
+# Floats that a sample with a gradient keeps, and candidates without one for each of these (their features and places).
+_PER_SAMPLE, _CANDIDATES = 130, 6
+
+
+def estimate(
+    reconstruct: Reconstruct, capture: Capture, to_user: Similarity, cfg: Config, device: torch.device
+) -> Estimate:
+    """Seconds and bytes beside the program itself, from a throwaway start of the same fit without its stereo."""
+    trial = replace(cfg, near=0.0, depth=0.0)
+    run = reconstruct(capture, to_user, replace(trial, steps=cfg.steps + 2 * _TIMED), 0, device=device)
+    for _ in range(_TIMED):
+        snapshot = next(run)
+    start = time.perf_counter()
+    for _ in range(_TIMED):
+        snapshot = next(run)
+    seconds = _LATER * cfg.steps * (time.perf_counter() - start) / _TIMED
+    pixels = sum(v.image.width * v.image.height for v in capture.views)
+    assert isinstance(snapshot.field, kinds.AnyField)
+    parameters = sum(g["params"][0].numel() for g in snapshot.field.parameter_groups())
+    floats = pixels * _PER_PIXEL + parameters * _COPIES + cfg.samples * (_PER_SAMPLE + _CANDIDATES * _PER_SAMPLE // 4)
+    return Estimate(seconds, floats * _FLOAT)

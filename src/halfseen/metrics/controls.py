@@ -1,0 +1,87 @@
+"""Control rows: cheap tricks that a method must beat at equal PSNR before its gain in SWD means anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from halfseen.common.errors import UserError
+from halfseen.common.rng import generator
+from halfseen.metrics.distribution import swd
+from halfseen.metrics.image import blur, gaussian, psnr
+
+# Amounts and radii (pixels) that `tuned_unsharp` tries; amount 0 is the picture itself, so tuning never loses.
+AMOUNTS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+RADII = (1.0, 2.0)
+# Gaussians are cut at three standard deviations.
+_CUT = 3.0
+# `matched_noise` meets its PSNR within this many dB; noise of this deviation leaves nothing of a picture in [0, 1].
+_MATCH_DB, _MOST_NOISE = 1e-3, 100.0
+# Halvings of the interval: far beyond what 1e-3 dB needs, so that running out means the target cannot be met.
+_HALVINGS = 60
+
+
+@dataclass(frozen=True)
+class Unsharp:
+    """The unsharp mask that was best on validation pairs, and its SWD there."""
+
+    amount: float
+    radius: float
+    distance: float
+
+
+def unsharp_mask(image: Tensor, amount: float, radius: float) -> Tensor:
+    """image + amount * (image - blurred), clamped to [0, 1]; the blur is a Gaussian of `radius` pixels. [H, W, 3]."""
+    planes = image.detach().double().permute(2, 0, 1)
+    reach = math.ceil(_CUT * radius)
+    padded = F.pad(planes[None], (reach,) * 4, mode="replicate")[0]
+    sharper = planes + amount * (planes - blur(padded, gaussian(radius, reach, image.device)))
+    return sharper.clamp(0, 1).permute(1, 2, 0).to(image.dtype)
+
+
+def tuned_unsharp(
+    rendered: Sequence[Tensor],
+    truth: Sequence[Tensor],
+    *,
+    amounts: Sequence[float] = AMOUNTS,
+    radii: Sequence[float] = RADII,
+    seed: int = 0,
+) -> Unsharp:
+    """The amount and radius with the smallest SWD between sharpened validation renderings and their truth; the first of equals."""
+    tried = [
+        Unsharp(amount, radius, swd([unsharp_mask(r, amount, radius) for r in rendered], truth, seed=seed).mean)
+        for radius in radii
+        for amount in amounts
+    ]
+    return min(tried, key=lambda t: t.distance)
+
+
+def matched_noise(image: Tensor, truth: Tensor, target: float, *, seed: int, step: int = 0) -> Tensor:
+    """`image` plus white Gaussian noise, clamped to [0, 1], with just as much of it that its PSNR to `truth` is `target` dB.
+
+    `step` tells views apart, so that each gets noise of its own.
+    """
+    best = psnr(image.clamp(0, 1), truth)
+    noise = torch.randn(image.shape, generator=generator(seed, "metrics/noise", step)).to(image)
+    low, high = 0.0, _MOST_NOISE
+    worst = psnr((image + high * noise).clamp(0, 1), truth)
+    if not worst <= target <= best:
+        raise UserError(
+            "noise cannot bring this picture to the target PSNR",
+            got=f"{target:.2f} dB",
+            accepted=f"{worst:.2f} to {best:.2f} dB",
+            do="Match a row that is worse than the picture without noise.",
+        )
+    for _ in range(_HALVINGS):
+        sigma = (low + high) / 2
+        noisy = (image + sigma * noise).clamp(0, 1)
+        reached = psnr(noisy, truth)
+        if abs(reached - target) < _MATCH_DB:
+            break
+        low, high = (sigma, high) if reached > target else (low, sigma)
+    return noisy
