@@ -8,10 +8,33 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from halfseen.api import check, convert, load, open_run, orbit, read_cameras, reconstruct, render
+    from halfseen.api import (
+        check,
+        compare,
+        convert,
+        evaluate,
+        load,
+        open_run,
+        orbit,
+        read_cameras,
+        reconstruct,
+        render,
+    )
     from halfseen.common.errors import UserError
 
-__all__ = ["UserError", "check", "convert", "load", "open_run", "orbit", "read_cameras", "reconstruct", "render"]
+__all__ = [
+    "UserError",
+    "check",
+    "compare",
+    "convert",
+    "evaluate",
+    "load",
+    "open_run",
+    "orbit",
+    "read_cameras",
+    "reconstruct",
+    "render",
+]
 
 _HOMES = {"UserError": "halfseen.common.errors"}
 

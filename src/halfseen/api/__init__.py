@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from halfseen.api.evaluation import compare, evaluate
 from halfseen.api.reconstruction import METHODS, reconstruct
 from halfseen.api.rendering import Frames, orbit, read_cameras, render
 from halfseen.common.files import new_folder
@@ -23,7 +24,9 @@ __all__ = [
     "METHODS",
     "Frames",
     "check",
+    "compare",
     "convert",
+    "evaluate",
     "load",
     "open_run",
     "orbit",

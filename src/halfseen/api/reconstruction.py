@@ -15,20 +15,19 @@ from typing import Any
 import torch
 
 from halfseen import __version__
-from halfseen.api.rendering import background_of
+from halfseen.api import evaluation
+from halfseen.cameras.similarity import Similarity
 from halfseen.common import config as configs
 from halfseen.common.errors import UserError, quote
 from halfseen.common.files import sha256
 from halfseen.common.jsonfile import read_json
+from halfseen.common.threads import peak_memory_mib
 from halfseen.data import formats, normalise, protocols
 from halfseen.data import load as loading
 from halfseen.data.capture import Capture, Picture, PictureArray, Split
-from halfseen.export import frames as framing
-from halfseen.fields.contract import Field
 from halfseen.images import io
 from halfseen.methods.contract import Estimate, Method
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
-from halfseen.metrics.image import psnr
 from halfseen.runs import run as runs
 from halfseen.runs.fields import load_field
 from halfseen.runs.record import record
@@ -43,8 +42,8 @@ DEFAULT_MAX_SIZE = 256
 _LEAST_SIZE, _LEAST_STEPS = 8, 1
 # Mask values above this count as valid photo.
 _VALID = 0.5
-# Held-out views that are rendered for the score, and those that are shown in previews/.
-MAX_HELD_OUT, SHOWN_HELD_OUT = 6, 3
+# Views that are rendered for the score of a run, inputs and held-out ones each, and those that are shown in previews/.
+MAX_MEASURED, SHOWN_HELD_OUT = 6, 3
 HELD_OUT = "held-out.png"
 
 
@@ -87,6 +86,7 @@ def reconstruct(
     view_ids: Sequence[int] | None = None,
     max_size: int = DEFAULT_MAX_SIZE,
     steps: int | None = None,
+    budget: float | None = None,
     seed: int = 0,
     device: str = "auto",
     resume: bool = False,
@@ -94,7 +94,10 @@ def reconstruct(
     on_start: Callable[[Run, Estimate | None], None] = lambda run, estimate: None,
     on_snapshot: Callable[[Snapshot], None] = lambda snapshot: None,
 ) -> Run:
-    """Rebuild a scene into the run folder `out` and return the finished run."""
+    """Rebuild a scene into the run folder `out` and return the finished run.
+
+    A `budget` in seconds becomes a number of steps by timing a few of them here, so that the run can be repeated by its steps.
+    """
     if not isinstance(capture, Capture):
         capture = formats.read([Path(capture)])
     capture.cameras()
@@ -108,9 +111,9 @@ def reconstruct(
     if resume:
         run = _reopen(path, request, capture, split)
     else:
-        run = _create(path, chosen, request, capture, split)
+        run = _create(path, chosen, request, capture, split, where, budget)
     if not run.finished:
-        _fit(run, chosen, where, on_start, on_snapshot, capture.select(_held_out(split)))
+        _fit(run, chosen, where, on_start, on_snapshot, capture.select(_thinned(split.test)))
     return run
 
 
@@ -169,7 +172,15 @@ def _method_config(method: Method, request: Request, capture: Capture) -> Any:
     return method.resolve(cfg, capture, request.field)
 
 
-def _create(path: Path, method: Method, request: Request, capture: Capture, split: Split) -> Run:
+def _create(
+    path: Path,
+    method: Method,
+    request: Request,
+    capture: Capture,
+    split: Split,
+    device: torch.device,
+    budget: float | None,
+) -> Run:
     """Decode the inputs and write a new run folder. What the method later reads are the files written here."""
     selected = capture.select(split.train)
     selected.cameras()
@@ -177,6 +188,8 @@ def _create(path: Path, method: Method, request: Request, capture: Capture, spli
     _check_masks(loaded)
     frame = normalise.measure(loaded)
     cfg = _method_config(method, request, loaded)
+    if budget is not None:
+        cfg = _within_budget(method, cfg, normalise.move(loaded, frame.to_box), frame.to_box.inverse(), device, budget)
     sizes = [(v.image.width, v.image.height) for v in selected.views]
     document = {
         "request": configs.to_plain(request),
@@ -191,6 +204,16 @@ def _create(path: Path, method: Method, request: Request, capture: Capture, spli
         "assumed": list(loaded.notes),
     }
     return runs.create(path, document, replace(loaded, splits=()), _provenance(selected, request))
+
+
+def _within_budget(
+    method: Method, cfg: Any, boxed: Capture, to_user: Similarity, device: torch.device, budget: float
+) -> Any:
+    """The config with as many steps as the budget (seconds) allows on this machine."""
+    if not budget > 0:
+        raise UserError("--budget is too small", got=f"{budget:g} s", accepted="more than 0", do="Write --budget 5m.")
+    estimate = method.estimate(boxed, to_user, cfg, device)
+    return replace(cfg, steps=max(_LEAST_STEPS, int(cfg.steps * budget / estimate.seconds)))
 
 
 def _check_masks(capture: Capture) -> None:
@@ -270,53 +293,37 @@ def _split_of(run: Run, views: int) -> Split:
     return Split(str(stored.get("name")), tuple(stored["train"]), tuple(stored["test"]))
 
 
-def _held_out(split: Split) -> list[int]:
-    """Views that were held out, thinned out evenly when there are many."""
-    test = list(split.test)
-    return (
-        test
-        if len(test) <= MAX_HELD_OUT
-        else [test[round(i * (len(test) - 1) / (MAX_HELD_OUT - 1))] for i in range(MAX_HELD_OUT)]
-    )
+def _thinned(ids: Sequence[int]) -> list[int]:
+    """At most `MAX_MEASURED` of some views, evenly spread."""
+    return list(ids) if len(ids) <= MAX_MEASURED else list(protocols.spread(ids, MAX_MEASURED))
 
 
 def _finish(run: Run, capture: Capture, held_out: Capture, last: Snapshot | None, seconds: float) -> None:
     """Measure the fit on its own inputs and on views that were held out, and close the run."""
     field = last.field if last is not None else load_field(run)
+    shown_inputs = capture.select(_thinned(range(len(capture))))
+    inputs, _ = evaluation.measure(run, field, shown_inputs, evaluation.INPUTS)
     metrics: dict[str, Any] = {
-        "protocol": "work size, sRGB, all valid pixels",
-        "psnr_inputs_each": _scores(run, field, capture, None),
         "seconds": round(seconds, 1),
+        "peak_memory_mib": peak_memory_mib(),
         "work_sizes": run.config["work_sizes"],
         "photo_sizes": run.config["photo_sizes"],
+        "views": len(capture),
+        "psnr_inputs": round(inputs["mean"]["psnr"], 3),
+        "inputs": inputs,
     }
-    metrics |= {"psnr_inputs": _mean(metrics["psnr_inputs_each"]), "views": len(capture)}
     if len(held_out):
-        work = max(map(max, run.config["work_sizes"]))
-        loaded = loading.load(replace(held_out, background=capture.background or held_out.background), work)
-        each = _scores(run, field, loaded, run.path / runs.PREVIEWS / HELD_OUT)
-        metrics |= {"psnr_held_out": _mean(each), "psnr_held_out_each": each}
+        measured, shown = evaluation.measure(run, field, held_out, evaluation.HELD_OUT)
+        metrics |= {"psnr_held_out": round(measured["mean"]["psnr"], 3), "held_out": measured}
+        _show(shown, run.path / runs.PREVIEWS / HELD_OUT)
     run.finish(metrics)
     run.event("finished", **{k: v for k, v in metrics.items() if k in ("psnr_inputs", "psnr_held_out", "seconds")})
 
 
-def _scores(run: Run, field: Field, capture: Capture, sheet: Path | None) -> dict[str, float]:
-    """PSNR of every view by name; with a path, also a sheet of the first few, photos above renders."""
-    scores: dict[str, float] = {}
-    pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
-    frames = framing.render(field, None, capture.cameras(), background_of(run))
-    for view, frame in zip(capture.views, frames, strict=True):
-        valid = None if view.mask is None or capture.mask_role != "valid" else view.mask.read_grey() > _VALID
-        scores[view.name] = round(psnr(frame.rgb, view.image.read(), valid), 3)
-        if len(pairs) < SHOWN_HELD_OUT and (not pairs or pairs[0][0].shape == frame.rgb.shape):
-            pairs.append((view.image.read(), frame.rgb))
-    if sheet is not None:
-        io.write_png(sheet, torch.cat([torch.cat([p[row] for p in pairs], 1) for row in (0, 1)], 0))
-    return scores
-
-
-def _mean(scores: dict[str, float]) -> float:
-    return round(sum(scores.values()) / len(scores), 3)
+def _show(pairs: list[tuple[torch.Tensor, torch.Tensor]], path: Path) -> None:
+    """A sheet of the first few, photos above renderings."""
+    alike = [p for p in pairs if p[0].shape == pairs[0][0].shape][:SHOWN_HELD_OUT]
+    io.write_png(path, torch.cat([torch.cat([p[row] for p in alike], 1) for row in (0, 1)], 0))
 
 
 def _fingerprints(capture: Capture) -> list[dict[str, str]]:

@@ -20,9 +20,11 @@ from typing import Annotated, Any
 import tyro
 
 from halfseen import __version__
+from halfseen.cli.bench import BenchClaims, BenchSpeed
 from halfseen.cli.data import DataCheck, DataConvert, DataInfo
 from halfseen.cli.demo import Demo
 from halfseen.cli.doctor import Doctor
+from halfseen.cli.evaluate import Compare, Evaluate
 from halfseen.cli.info import Info
 from halfseen.cli.reconstruct import Reconstruct
 from halfseen.cli.render import Render
@@ -41,17 +43,36 @@ DataCommand = (
     | Annotated[DataRender, _sub("render")]
 )
 
+BenchCommand = Annotated[BenchSpeed, _sub("speed")] | Annotated[BenchClaims, _sub("claims")]
+
 Command = (
     Annotated[Reconstruct, _sub("reconstruct")]
     | Annotated[Render, _sub("render")]
+    | Annotated[Evaluate, _sub("evaluate")]
+    | Annotated[Compare, _sub("compare")]
     | Annotated[DataCommand, _sub("data", description="Check, describe, convert, make and render captures.")]
+    | Annotated[BenchCommand, _sub("bench", description="Measure halfseen itself: speed, and the claims of papers.")]
     | Annotated[Info, _sub("info")]
     | Annotated[Doctor, _sub("doctor")]
     | Annotated[Demo, _sub("demo")]
 )
-COMMANDS = ("reconstruct", "render", "data", "info", "doctor", "demo")
+COMMANDS = ("reconstruct", "render", "evaluate", "compare", "data", "bench", "info", "doctor", "demo")
 DATA_COMMANDS = ("check", "info", "convert", "make", "render")
-_RECORDS = (Reconstruct, Render, DataCheck, DataInfo, DataConvert, DataMake, DataRender, Demo)
+BENCH_COMMANDS = ("speed", "claims")
+_RECORDS = (
+    Reconstruct,
+    Render,
+    Evaluate,
+    Compare,
+    BenchSpeed,
+    BenchClaims,
+    DataCheck,
+    DataInfo,
+    DataConvert,
+    DataMake,
+    DataRender,
+    Demo,
+)
 OPTIONS = tuple(sorted({f"--{f.name.replace('_', '-')}" for record in _RECORDS for f in dataclasses.fields(record)}))
 _MARKERS = (
     tyro.conf.OmitSubcommandPrefixes,
@@ -109,14 +130,13 @@ def _usage_sentence(boxed: str, words: Sequence[str]) -> str:
         told = f"a value for {found[0]} that is not of its kind"
     known: tuple[str, ...] = COMMANDS
     asked = ["halfseen"]
-    for word, choices in zip(words, (COMMANDS, DATA_COMMANDS), strict=False):
+    second = {"data": DATA_COMMANDS, "bench": BENCH_COMMANDS}.get(words[0], ())
+    for word, choices in zip(words, (COMMANDS, second), strict=False):
         if word not in choices:
-            if choices is COMMANDS or words[0] == "data":
+            if choices:
                 known, told = choices, f"the command '{word}'"
             break
         asked.append(word)
-        if word != "data":
-            break
     wrong = next((w for w in words if w.startswith("--") and w in told), words[min(len(asked) - 1, len(words) - 1)])
     options = OPTIONS if wrong.startswith("--") else known
     near = get_close_matches(wrong, options, 1)

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from halfseen.cli.progress import Progress, duration
+from halfseen.common import jit
 from halfseen.common.errors import UserError, quote
+
+# Seconds in the units of --budget.
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 if TYPE_CHECKING:
     from halfseen.methods.contract import Estimate
@@ -41,6 +45,8 @@ class Reconstruct:
     """Longer side of the photos while fitting, in pixels."""
     steps: int | None = None
     """Optimiser steps (default: the method's own)."""
+    budget: str | None = None
+    """Time to spend on the fit, such as 90s, 5m or 1h: as many steps as fit into it here."""
     format: str | None = None
     """Which layout to read when the folder holds several."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -58,6 +64,8 @@ class Reconstruct:
         capture = api.load(*self.capture, layout=self.format)
         name = capture.folder.resolve().name if len(self.capture) == 1 else "photos"
         out = self.out or Path("runs") / f"{name}-{self.method}"
+        if jit.is_cold():
+            print("compiling the kernels; this happens once and takes about half a minute", file=sys.stderr)
         progress = Progress("fitting")
         run = api.reconstruct(
             capture,
@@ -69,6 +77,7 @@ class Reconstruct:
             view_ids=_ids(self.view_ids),
             max_size=self.max_size,
             steps=self.steps,
+            budget=_seconds(self.budget),
             seed=self.seed,
             device=self.device,
             resume=self.resume,
@@ -109,12 +118,24 @@ def _summary(run: Run) -> None:
     metrics = read_json(run.path / "metrics.json")
     print(f"run: {run.path}")
     if "psnr_held_out" in metrics:
-        count = len(metrics["psnr_held_out_each"])
+        count = metrics["held_out"]["count"]
         print(f"PSNR on {count} held-out photos: {metrics['psnr_held_out']:.2f} dB (see previews/held-out.png)")
     print(
-        f"PSNR on its own {metrics['views']} inputs: {metrics['psnr_inputs']:.2f} dB, which says little of other views"
+        f"PSNR on {metrics['inputs']['count']} of its {metrics['views']} inputs: {metrics['psnr_inputs']:.2f} dB, which says little of other views"
     )
     print(f"next: halfseen render {run.path} --orbit 60 --out {run.path.name}-orbit --video")
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    try:
+        return float(number) * _UNITS[unit]
+    except ValueError as error:
+        raise UserError(
+            "--budget cannot be read", got=quote(text), accepted="a number with s, m or h", do="Write --budget 5m."
+        ) from error
 
 
 def _ids(text: str | None) -> tuple[int, ...] | None:

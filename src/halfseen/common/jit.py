@@ -19,6 +19,12 @@ def cache_folder() -> Path:
     return base / "kernels"
 
 
+def is_cold() -> bool:
+    """Whether no kernel was ever compiled here."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    return not any((Path(named) if named else cache_folder()).glob("**/*.nbi"))
+
+
 def kernel(
     *, parallel: bool = False, fastmath: bool = False, inline: bool = False
 ) -> Callable[[Callable[..., Any]], Any]:

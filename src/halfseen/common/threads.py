@@ -8,7 +8,14 @@ from __future__ import annotations
 import os
 import sys
 
-_POLICY = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+_POLICY = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "0",
+    "KMP_BLOCKTIME": "0",
+    # numba's own thread layer aborts when two threads call kernels; this asks for one that does not.
+    "NUMBA_THREADING_LAYER": "threadsafe",
+}
+_KIB = 1024
 
 
 def apply_policy() -> None:
@@ -21,7 +28,18 @@ def apply_policy() -> None:
 
 def one_thread() -> None:
     """For worker processes: one thread each, so that N workers use N cores."""
-    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
     import torch
 
     torch.set_num_threads(1)
+
+
+def peak_memory_mib() -> float | None:
+    """The most memory that this process has held so far in MiB; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts KiB, macOS bytes.
+    return round(peak / (_KIB * _KIB if sys.platform == "darwin" else _KIB), 1)

@@ -72,19 +72,18 @@ def decode(
     features: Tensor, xyz: Tensor, directions: Tensor, samples: Marched, weights: dict[str, Tensor], config: Config
 ) -> tuple[Tensor, Tensor]:
     """(density [S], colour [S, 3]) of packed samples with features [S, C], on rays with unit directions [P, 3]."""
-    # The share of the direction is the same for all samples of a ray.
-    along = _along(directions, weights, config)
+    basis = harmonics.basis(directions, config.degree)
     if _compiled(features, config):
-        return operators.decode(features, along, samples, _networks(features, weights, config), _offset(xyz, config))
-    return slow(features, xyz, along, samples.ray, weights, config)
+        return operators.decode(features, basis, samples, _networks(features, weights, config), _offset(xyz, config))
+    return slow(features, xyz, basis, samples.ray, weights, config)
 
 
 def slow(
-    features: Tensor, xyz: Tensor, along: Tensor, ray: Tensor, weights: dict[str, Tensor], config: Config
+    features: Tensor, xyz: Tensor, basis: Tensor, ray: Tensor, weights: dict[str, Tensor], config: Config
 ) -> tuple[Tensor, Tensor]:
     """The twin of the compiled networks, for any number of layers."""
     density, hidden = _density(features, xyz, weights, config)
-    out = F.linear(hidden, weights["colour.0"][:, : config.geometry]) + along.index_select(0, ray)
+    out = F.linear(torch.cat([hidden, basis[ray]], -1), weights["colour.0"])
     for k in range(1, config.colour_layers + 1):
         out = F.linear(F.relu(out), weights[f"colour.{k}"])
     return density, torch.sigmoid(out)
@@ -105,24 +104,16 @@ def _offset(xyz: Tensor, config: Config) -> Tensor:
     return (base + config.blob * torch.exp(-(xyz**2).sum(-1) / (2 * config.blob_radius**2))).contiguous()
 
 
-def _along(directions: Tensor, weights: dict[str, Tensor], config: Config) -> Tensor:
-    """What a ray's direction adds to the first layer of colour [P, H]."""
-    first = weights["colour.0"]
-    if not config.degree:
-        return first.new_zeros(len(directions), len(first))
-    return F.linear(harmonics.basis(directions, config.degree), first[:, config.geometry :])
-
-
 def _compiled(features: Tensor, config: Config) -> bool:
     """The kernels know exponential density and two hidden layers of colour, on the CPU."""
     known = config.colour_layers == _COMPILED_LAYERS and config.activation == "exp"
-    return known and features.device.type == "cpu"
+    return known and operators.compiled(features)
 
 
 def _networks(features: Tensor, weights: dict[str, Tensor], config: Config) -> Networks:
     # Levels that do not take part yet have no features; their weights wait.
     density = (weights["density.0"][:, : features.shape[1]], weights["density.1"])
-    return Networks(density, (weights["colour.0"][:, : config.geometry], weights["colour.1"], weights["colour.2"]))
+    return Networks(density, (weights["colour.0"], weights["colour.1"], weights["colour.2"]))
 
 
 class _TruncExp(torch.autograd.Function):

@@ -12,6 +12,8 @@ MAX_DEGREE = 4
 def basis(directions: Tensor, degree: int) -> Tensor:
     """Values [N, degree^2] of the first `degree` bands at unit directions [N, 3], without the constant factors' product with
     any field: the order is (l, m) with m from -l to l, signs as in graphics (Sloan 2008)."""
+    if degree == 0:
+        return directions[:, :0]
     x, y, z = directions.unbind(-1)
     xx, yy, zz, xy, yz, xz = x * x, y * y, z * z, x * y, y * z, x * z
     one = torch.ones_like(x)

@@ -83,8 +83,8 @@ class HashGrid:
         return self.table
 
     @property
-    def least_weight(self) -> float:
-        return self.config.sampling.least_weight
+    def sampling(self) -> samplers.Sampling:
+        return self.config.sampling
 
     def render(
         self,

@@ -33,6 +33,8 @@ class Config:
     decay: float = 0.6
     # A cell is occupied when a sample in it could stop this share of the light.
     least: float = 0.005
+    # What one camera sees alone is at least this share of its distance from the box's centre away.
+    alone: float = 0.4
 
     def __post_init__(self) -> None:
         within("occupancy.side", self.side, 2, 512)
@@ -46,10 +48,21 @@ def start(config: Config, *, bounded: bool, cameras: Cameras | None) -> Tensor:
     if cameras is not None:
         for chunk in torch.arange(len(value)).split(_CHUNK):
             middle = points(chunk, torch.full((len(chunk), 3), 0.5), config, bounded=bounded)
-            at, z = rays.project(cameras.to(middle), middle)
-            value[chunk] = torch.where(rays.in_frame(cameras, at, z).any(0), value[chunk], -1.0)
+            value[chunk] = torch.where(_may_hold(middle, cameras.to(middle), config), value[chunk], -1.0)
         value = _grown(value, config.side)
     return value
+
+
+def _may_hold(xyz: Tensor, cameras: Cameras, config: Config) -> Tensor:
+    """Whether box points [N] may hold anything: two cameras see them, or one does that is not right in front of them.
+
+    What stands close before one camera alone explains its photo and nothing else.
+    """
+    at, z = rays.project(cameras, xyz)
+    seen = rays.in_frame(cameras, at, z)
+    limit = config.alone * cameras.centres.norm(dim=-1)
+    away = torch.cdist(cameras.centres.to(xyz), xyz) > limit.to(xyz)[:, None]
+    return (seen & away).any(0) | (seen.sum(0) > 1)
 
 
 def points(cells: Tensor, inside: Tensor, config: Config, *, bounded: bool) -> Tensor:
@@ -79,7 +92,8 @@ def update(
 def occupied(value: Tensor, config: Config) -> Tensor:
     """Cells [G^3] that hold anything, or more than the mean when all hold something."""
     known = value[value >= 0]
-    threshold = min(config.least, float(known.mean()) if len(known) else config.least)
+    # In double precision: the number of threads that sum must not decide about a cell.
+    threshold = min(config.least, float(known.double().mean()) if len(known) else config.least)
     return value > threshold
 
 

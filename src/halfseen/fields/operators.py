@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +19,24 @@ from halfseen.fields.kernels import rays as ray_kernels
 from halfseen.fields.reference import adam as adam_twin
 from halfseen.fields.reference import encoding as encoding_twin
 from halfseen.fields.reference import rays as ray_twins
+
+# Set while the slow twins are wanted on the CPU too: to be measured against, or to look for a fault.
+_TWINS: ContextVar[bool] = ContextVar("twins", default=False)
+
+
+@contextmanager
+def twins() -> Iterator[None]:
+    """Run the slow twins in this thread, whatever the device."""
+    token = _TWINS.set(True)
+    try:
+        yield
+    finally:
+        _TWINS.reset(token)
+
+
+def compiled(tensor: Tensor) -> bool:
+    """Whether the compiled loops are to work on this tensor."""
+    return tensor.device.type == "cpu" and not _TWINS.get()
 
 
 @dataclass(frozen=True)
@@ -46,7 +67,7 @@ def levels(cells: list[int], most: int) -> Levels:
 
 def encode(xyz: Tensor, table: Tensor, layout: Levels, ready: Tensor | None = None) -> Tensor:
     """Features [S, L * F] of positions [S, 3] in [0, 1]; `ready` are the features, where they are known already."""
-    if xyz.device.type != "cpu":
+    if not compiled(xyz):
         return encoding_twin.forward(xyz, table, layout.first, layout.size, layout.cells, layout.dense)
     out: Tensor = _Encode.apply(xyz, table, layout, ready)
     return out
@@ -80,7 +101,7 @@ class _Encode(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class Networks:
-    """The weights that `kernels/decoder.py` knows: density.0, density.1, geometry part of colour.0, colour.1, colour.2."""
+    """The weights that `kernels/decoder.py` knows: density.0, density.1, colour.0, colour.1, colour.2."""
 
     density: tuple[Tensor, Tensor]
     colour: tuple[Tensor, Tensor, Tensor]
@@ -94,39 +115,39 @@ def look(features: Tensor, networks: Networks, offset: Tensor) -> Tensor:
 
 
 def decode(
-    features: Tensor, along: Tensor, samples: Marched, networks: Networks, offset: Tensor
+    features: Tensor, basis: Tensor, samples: Marched, networks: Networks, offset: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(density [S], colour [S, 3]) of features [S, C], with `along` [P, H] added to colour's first layer. CPU only."""
+    """(density [S], colour [S, 3]) of features [S, C]; `basis` [P, D] goes into colour beside the geometry. CPU only."""
     weights = (*networks.density, *networks.colour)
-    out: tuple[Tensor, Tensor] = _Decode.apply(features, along, samples, offset, *weights)
+    out: tuple[Tensor, Tensor] = _Decode.apply(features, basis, samples, offset, *weights)
     return out
 
 
 class _Decode(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, along: Tensor, samples: Marched, offset: Tensor, *weights: Tensor
+        ctx: Any, features: Tensor, basis: Tensor, samples: Marched, offset: Tensor, *weights: Tensor
     ) -> tuple[Tensor, Tensor]:
         density, colour = features.new_empty(len(features)), features.new_empty(len(features), 3)
-        known = (_np(features), _np(along), samples.ray.numpy(), samples.start.numpy(), *(_np(w) for w in weights))
+        known = (_np(features), _np(basis), samples.ray.numpy(), samples.start.numpy(), *(_np(w) for w in weights))
         decoder_kernel.forward(*known, _np(offset), density.numpy(), colour.numpy())
-        ctx.save_for_backward(features, along, offset, density, colour, *weights)
+        ctx.save_for_backward(features, basis, offset, density, colour, *weights)
         ctx.samples = samples
         return density, colour
 
     @staticmethod
     def backward(ctx: Any, g_density: Tensor, g_colour: Tensor) -> tuple[Tensor | None, ...]:
-        features, along, offset, density, colour, *weights = ctx.saved_tensors
+        features, basis, offset, density, colour, *weights = ctx.saved_tensors
         samples: Marched = ctx.samples
-        tasks = -(-len(along) // decoder_kernel.RAYS)
-        g_features, g_along = torch.empty_like(features), torch.zeros_like(along)
+        tasks = -(-len(basis) // decoder_kernel.RAYS)
+        g_features = torch.empty_like(features)
         g_weights = [w.new_zeros(tasks, *w.shape) for w in weights]
-        known = (_np(features), _np(along), samples.ray.numpy(), samples.start.numpy(), *(_np(w) for w in weights))
+        known = (_np(features), _np(basis), samples.ray.numpy(), samples.start.numpy(), *(_np(w) for w in weights))
         found = (_np(offset), _np(density), _np(colour), _np(g_density), _np(g_colour))
-        decoder_kernel.backward(*known, *found, g_features.numpy(), g_along.numpy(), *(g.numpy() for g in g_weights))
+        decoder_kernel.backward(*known, *found, g_features.numpy(), *(g.numpy() for g in g_weights))
         # The logarithm of density is a sum with the offset, so both have one gradient.
         g_offset = g_density * density if len(offset) > 1 else None
-        return g_features, g_along, None, g_offset, *(g.sum(0) for g in g_weights)
+        return g_features, None, None, g_offset, *(g.sum(0) for g in g_weights)
 
 
 @dataclass(frozen=True)
@@ -155,12 +176,12 @@ def march(
 ) -> Marched:  # fmt: skip
     """Samples where the grid `occupied` [G^3] is set. `reach` is (near, far) [P]; `steps` is (least, share of the distance)."""
     side = round(len(occupied) ** (1 / 3))
-    if origins.device.type != "cpu":
-        near, far = reach[0].cpu(), reach[1].cpu()
-        there = (origins.cpu(), directions.cpu(), near, far, offset.cpu())
-        t, delta, ray = ray_twins.march(*there, steps[0], steps[1], occupied.cpu(), side, bounded)
+    if not compiled(origins):
+        t, delta, ray = ray_twins.march(
+            origins, directions, *reach, offset, steps[0], steps[1], occupied.to(origins.device), side, bounded
+        )
         begin = starts(torch.bincount(ray, minlength=len(origins)))
-        return Marched(*(v.to(origins.device) for v in (t.to(origins.dtype), delta.to(origins.dtype), ray, begin)))
+        return Marched(t.to(origins.dtype), delta.to(origins.dtype), ray, begin)
     count = torch.empty(len(origins), dtype=torch.long)
     known = tuple(_np(v) for v in (origins, directions, *reach, offset))
     where = (*steps, _np(occupied), side, bounded)
@@ -175,7 +196,7 @@ def march(
 
 def visible(density: Tensor, samples: Marched, least: float) -> Tensor:
     """Which samples [S] have a weight above `least`."""
-    if density.device.type != "cpu":
+    if not compiled(density):
         return ray_twins.weights(density, samples.delta, samples.start) > least
     keep = torch.empty(len(density), dtype=torch.bool)
     ray_kernels.visible(_np(density), _np(samples.delta), samples.start.numpy(), least, keep.numpy())
@@ -184,7 +205,7 @@ def visible(density: Tensor, samples: Marched, least: float) -> Tensor:
 
 def composite(density: Tensor, colour: Tensor, samples: Marched) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(weight [S], sum of w c [P, 3], sum of w t [P], alpha [P]), differentiable in density and colour."""
-    if density.device.type != "cpu":
+    if not compiled(density):
         return ray_twins.composite(density, samples.delta, colour, samples.t, samples.start)
     out: tuple[Tensor, Tensor, Tensor, Tensor] = _Composite.apply(density, colour, samples)
     return out
@@ -214,7 +235,7 @@ class _Composite(torch.autograd.Function):
 
 def distortion(weight: Tensor, samples: Marched) -> Tensor:
     """Distortion of each ray [P] (mip-NeRF 360), in one pass over its sorted samples."""
-    if weight.device.type != "cpu":
+    if not compiled(weight):
         return ray_twins.distortion(weight, samples.t, samples.delta, samples.start)
     out: Tensor = _Distortion.apply(weight, samples)
     return out
@@ -246,7 +267,7 @@ def adam_step(
 ) -> None:  # fmt: skip
     """One step of Adam in place; `rate` holds the bias corrections."""
     tensors = (value, grad.contiguous(), *moments)
-    if value.device.type != "cpu":
+    if not compiled(value):
         adam_twin.step(*tensors, rate, *betas, epsilon, skip_zero)
         return
     flat = (t.detach().reshape(-1).numpy() for t in tensors)

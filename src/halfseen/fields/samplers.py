@@ -37,12 +37,17 @@ class Sampling:
     resampled: int = 64
     # A sample with less weight than this gets no colour and no gradient (Instant-NGP, DiffusioNeRF: 1e-4).
     least_weight: float = 1e-4
+    # While fitting, gradients at distance t are scaled by min(1, (t / r)^2), where r is this share of the camera's distance
+    # from the box's centre: space near a camera is sampled far more densely than a scene, and would fill with fog otherwise
+    # (Philip and Deschaintre 2023). 0: no scaling.
+    gradient_reach: float = 0.7
 
     def __post_init__(self) -> None:
         within("sampling.step", self.step, 1e-4, 1)
         within("sampling.cone", self.cone, 0, 1)
         within("sampling.uniform", self.uniform, 2, 4096)
         within("sampling.resampled", self.resampled, 0, 4096)
+        within("sampling.gradient_reach", self.gradient_reach, 0, 100)
 
 
 def reach(ray: Rays, *, bounded: bool) -> tuple[Tensor, Tensor]:
@@ -54,6 +59,12 @@ def reach(ray: Rays, *, bounded: bool) -> tuple[Tensor, Tensor]:
     else:
         far = torch.full_like(near, _FAR)
     return near.contiguous(), far.contiguous()
+
+
+def gradient_scale(ray: Rays, samples: Marched, share: float) -> Tensor:
+    """min(1, (t / (share |origin|))^2) of samples [S]."""
+    reach = share * ray.origins.norm(dim=-1)
+    return (samples.t / reach[samples.ray]).square().clamp(max=1)
 
 
 def march(

@@ -56,8 +56,8 @@ class Triplane:
         return self.planes
 
     @property
-    def least_weight(self) -> float:
-        return self.config.sampling.least_weight
+    def sampling(self) -> samplers.Sampling:
+        return self.config.sampling
 
     def render(
         self,

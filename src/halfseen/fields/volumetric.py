@@ -17,6 +17,7 @@ from halfseen.cameras.rays import Rays
 from halfseen.fields import operators, samplers, volume
 from halfseen.fields.contract import Background, RaySamples, Rendering, Window
 from halfseen.fields.operators import Marched
+from halfseen.fields.samplers import Sampling
 
 # Rays rendered at once when no gradient is needed; bounds memory to about 200 MB.
 _CHUNK = 4096
@@ -45,8 +46,8 @@ class Medium(Protocol):
         ...
 
     @property
-    def least_weight(self) -> float:
-        """Samples with less weight than this are left out."""
+    def sampling(self) -> Sampling:
+        """How rays are sampled."""
         ...
 
 
@@ -85,10 +86,14 @@ def trace(field: Medium, ray: Rays, background: Background, generator: torch.Gen
     xyz = _points(ray, samples)
     with torch.no_grad():
         density, known = field.look(xyz)
-        keep = operators.visible(density, samples, field.least_weight)
+        keep = operators.visible(density, samples, field.sampling.least_weight)
     chosen = keep.nonzero()[:, 0]
     samples, xyz = samples.kept(keep), xyz[chosen]
     density, colour = field.query(xyz, None if known is None else known[chosen], ray.directions, samples)
+    if generator is not None and density.requires_grad and field.sampling.gradient_reach:
+        scale = samplers.gradient_scale(ray, samples, field.sampling.gradient_reach)
+        density.register_hook(lambda g: g * scale)
+        colour.register_hook(lambda g: g * scale[:, None])
     weight, rgb, distance, alpha = operators.composite(density, colour, samples)
     back = torch.as_tensor(background, dtype=alpha.dtype, device=alpha.device)
     rgb = rgb + (1 - alpha)[..., None] * back

@@ -95,7 +95,7 @@ def build(width: float = 1.0) -> nn.Sequential:
         block = Block(channels, scaled, kind)
         network.add_module(name, block)
         channels = block.width
-    return network.eval().requires_grad_(False)
+    return network.train(False).requires_grad_(False)
 
 
 def load(path: Path | None, *, width: float = 1.0) -> nn.Sequential:

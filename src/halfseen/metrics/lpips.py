@@ -86,7 +86,7 @@ class Lpips(nn.Module):
 
 def build(layout: Layout) -> Lpips:
     """An LPIPS network without weights, in evaluation mode."""
-    return Lpips(layout).eval().requires_grad_(False)
+    return Lpips(layout).train(False).requires_grad_(False)
 
 
 def narrow(layout: Layout, width: int) -> Layout:

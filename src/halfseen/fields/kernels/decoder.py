@@ -5,7 +5,7 @@ vector instruction or a few. Backward computes the forward again. A task owns wh
 all samples is summed in an order that the number of threads does not change.
 
     hidden = relu(w0 x);  (h, geometry) = w1 hidden;  density = exp(h - shift)
-    colour = sigmoid(c2 relu(c1 relu(c0 geometry + along[ray])))
+    colour = sigmoid(c2 relu(c1 relu(c0 (geometry, basis[ray]))))
 """
 
 from __future__ import annotations
@@ -105,34 +105,32 @@ def look(features, w0, w1, offset, density):  # type: ignore[no-untyped-def]
 
 
 @kernel(inline=True)
-def decode(x, w0, w1, c0, c1, hidden, h, first, second, along, ray, start, stop):  # type: ignore[no-untyped-def]
-    """The activations of one block: hidden, (log density, geometry) h, and both hidden layers of colour."""
+def decode(x, w0, w1, c0, c1, hidden, h, first, second, basis, ray, start, stop):  # type: ignore[no-untyped-def]
+    """The activations of one block: hidden, (log density, geometry, basis of the ray) h, and both hidden layers of colour."""
     product(w0, x, hidden, True)
-    product(w1, hidden, h, False)
-    product(c0, h[1:], first, False)
-    for j in range(len(first)):
-        for s in range(stop - start):
-            first[j, s] += along[ray[start + s], j]
+    product(w1, hidden, h[: len(w1)], False)
+    for d in range(basis.shape[1]):
         for s in range(LANES):
-            first[j, s] = max(first[j, s], first.dtype.type(0))
+            h[len(w1) + d, s] = basis[ray[start + s], d] if start + s < stop else 0
+    product(c0, h[1:], first, True)
     product(c1, first, second, True)
 
 
 @kernel(parallel=True, fastmath=True)
-def forward(features, along, ray, begin, w0, w1, c0, c1, c2, offset, density, colour):  # type: ignore[no-untyped-def]
+def forward(features, basis, ray, begin, w0, w1, c0, c1, c2, offset, density, colour):  # type: ignore[no-untyped-def]
     """Density [S] and colour [S, 3] of packed samples; `begin` [P + 1] are the first samples of rays."""
     kind = features.dtype
     rays = len(begin) - 1
     for task in prange((rays + RAYS - 1) // RAYS):
         x = np.empty((features.shape[1], LANES), kind)
-        hidden, h = np.empty((len(w0), LANES), kind), np.empty((len(w1), LANES), kind)
+        hidden, h = np.empty((len(w0), LANES), kind), np.empty((1 + c0.shape[1], LANES), kind)
         first, second = np.empty((len(c0), LANES), kind), np.empty((len(c1), LANES), kind)
         out = np.empty((3, LANES), kind)
         end = begin[min(rays, (task + 1) * RAYS)]
         for start in range(begin[task * RAYS], end, LANES):
             stop = min(end, start + LANES)
             load(features, start, stop, x)
-            decode(x, w0, w1, c0, c1, hidden, h, first, second, along, ray, start, stop)
+            decode(x, w0, w1, c0, c1, hidden, h, first, second, basis, ray, start, stop)
             product(c2, second, out, False)
             for s in range(stop - start):
                 more = offset[start + s] if len(offset) > 1 else offset[0]
@@ -143,15 +141,15 @@ def forward(features, along, ray, begin, w0, w1, c0, c1, c2, offset, density, co
 
 @kernel(parallel=True, fastmath=True)
 def backward(  # type: ignore[no-untyped-def]
-    features, along, ray, begin, w0, w1, c0, c1, c2, offset, density, colour, g_density, g_colour,
-    g_features, g_along, g0, g1, gc0, gc1, gc2,
+    features, basis, ray, begin, w0, w1, c0, c1, c2, offset, density, colour, g_density, g_colour,
+    g_features, g0, g1, gc0, gc1, gc2,
 ):  # fmt: skip
     """Gradients of `forward`. Those of the weights come as one summand for each task: g0 [tasks, ...] and so on."""
     kind = features.dtype
     rays = len(begin) - 1
     for task in prange((rays + RAYS - 1) // RAYS):
         x = np.empty((features.shape[1], LANES), kind)
-        hidden, h = np.empty((len(w0), LANES), kind), np.empty((len(w1), LANES), kind)
+        hidden, h = np.empty((len(w0), LANES), kind), np.empty((1 + c0.shape[1], LANES), kind)
         first, second = np.empty((len(c0), LANES), kind), np.empty((len(c1), LANES), kind)
         g_out, g_second, g_first = np.empty((3, LANES), kind), np.empty_like(second), np.empty_like(first)
         g_h, g_hidden, g_x = np.empty_like(h), np.empty_like(hidden), np.empty_like(x)
@@ -159,7 +157,7 @@ def backward(  # type: ignore[no-untyped-def]
         for start in range(begin[task * RAYS], end, LANES):
             stop = min(end, start + LANES)
             load(features, start, stop, x)
-            decode(x, w0, w1, c0, c1, hidden, h, first, second, along, ray, start, stop)
+            decode(x, w0, w1, c0, c1, hidden, h, first, second, basis, ray, start, stop)
             for s in range(LANES):
                 inside = start + s < stop
                 for c in range(3):
@@ -169,15 +167,12 @@ def backward(  # type: ignore[no-untyped-def]
             mask(g_second, second)
             product_back(c1, first, g_second, g_first, gc1[task])
             mask(g_first, first)
-            for j in range(len(first)):
-                for s in range(stop - start):
-                    g_along[ray[start + s], j] += g_first[j, s]
             product_back(c0, h[1:], g_first, g_h[1:], gc0[task])
             for s in range(LANES):
                 g_h[0, s] = 0
             for s in range(stop - start):
                 g_h[0, s] = g_density[start + s] * density[start + s]
-            product_back(w1, hidden, g_h, g_hidden, g1[task])
+            product_back(w1, hidden, g_h[: len(w1)], g_hidden, g1[task])
             mask(g_hidden, hidden)
             product_back(w0, x, g_hidden, g_x, g0[task])
             for i in range(features.shape[1]):

@@ -39,9 +39,10 @@ def place(v, cells):  # type: ignore[no-untyped-def]
     return low, at - low
 
 
-def _of_width(features):  # type: ignore[no-untyped-def]
-    """The three loops for a number of features, which has to be known when they are compiled."""
+# The number of features has to be known when a loop is compiled, so each of these makes a loop for one number.
 
+
+def _forward(features):  # type: ignore[no-untyped-def]
     @kernel(parallel=True, fastmath=True)
     def forward(xyz, table, first, size, cells, dense, out):  # type: ignore[no-untyped-def]
         """Features `out` [S, L * F]."""
@@ -66,6 +67,10 @@ def _of_width(features):  # type: ignore[no-untyped-def]
                             for f in range(features):
                                 out[s, column + f] += wyz * (table[one, f] * (1 - fx) + table[two, f] * fx)
 
+    return forward
+
+
+def _backward_table(features):  # type: ignore[no-untyped-def]
     @kernel(parallel=True, fastmath=True)
     def backward_table(xyz, grad, first, size, cells, dense, grad_table):  # type: ignore[no-untyped-def]
         """Add to `grad_table` [T, F] what the gradient `grad` [S, L * F] of the features gives."""
@@ -88,6 +93,10 @@ def _of_width(features):  # type: ignore[no-untyped-def]
                         for f in range(features):
                             grad_table[two, f] += w2 * grad[s, column + f]
 
+    return backward_table
+
+
+def _backward_xyz(features):  # type: ignore[no-untyped-def]
     @kernel(parallel=True, fastmath=True)
     def backward_xyz(xyz, table, grad, first, size, cells, dense, grad_xyz):  # type: ignore[no-untyped-def]
         """Gradient `grad_xyz` [S, 3] with respect to the positions."""
@@ -120,8 +129,8 @@ def _of_width(features):  # type: ignore[no-untyped-def]
                     grad_xyz[s, 1] += dy * cell
                     grad_xyz[s, 2] += dz * cell
 
-    return forward, backward_table, backward_xyz
+    return backward_xyz
 
 
 # (forward, backward_table, backward_xyz) by the number of features of a level. Few levels with more features look up less.
-BY_FEATURES = {f: _of_width(f) for f in (1, 2, 4, 8)}
+BY_FEATURES = {f: (_forward(f), _backward_table(f), _backward_xyz(f)) for f in (1, 2, 4, 8)}

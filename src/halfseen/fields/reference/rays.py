@@ -7,34 +7,44 @@ from torch import Tensor
 
 
 def march(
-    origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, offset: Tensor,
-    least: float, cone: float, occupied: Tensor, side: int, bounded: bool,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """(t, delta, ray) of the samples, ray by ray."""
-    found: list[tuple[float, float, int]] = []
-    for p in range(len(origins)):
-        t = float(near[p])
-        t += float(offset[p]) * max(least, cone * t)
-        while t < float(far[p]):
-            step = max(least, cone * t)
-            point = origins[p] + (t + 0.5 * step) * directions[p]
-            cell = cell_of(point, side, bounded)
-            if cell >= 0 and bool(occupied[cell]):
-                found.append((t + 0.5 * step, step, p))
-            t += step
-    rows = torch.tensor(found, dtype=torch.float64).reshape(-1, 3)
-    return rows[:, 0], rows[:, 1], rows[:, 2].long()
+    origins: Tensor,
+    directions: Tensor,
+    near: Tensor,
+    far: Tensor,
+    offset: Tensor,
+    least: float,
+    cone: float,
+    occupied: Tensor,
+    side: int,
+    bounded: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(t, delta, ray) of the samples, ray by ray. All rays take a step at once; a ray that is through stands still."""
+    t = near.double()
+    t = t + offset * (cone * t).clamp_min(least)
+    places, lengths, kept = [], [], []
+    while bool((t < far).any()):
+        step = (cone * t).clamp_min(least)
+        middle = t + 0.5 * step
+        cell = cells_of(origins + middle[:, None] * directions, side, bounded)
+        places.append(middle)
+        lengths.append(step)
+        kept.append((t < far) & (cell >= 0) & occupied[cell.clamp_min(0)])
+        t = t + step
+    if not places:
+        return near[:0], near[:0], torch.zeros(0, dtype=torch.long, device=near.device)
+    keep = torch.stack(kept, 1)
+    ray = torch.arange(len(near), device=near.device)[:, None].expand_as(keep)[keep]
+    return torch.stack(places, 1)[keep], torch.stack(lengths, 1)[keep], ray
 
 
-def cell_of(point: Tensor, side: int, bounded: bool) -> int:
-    """Number of the occupancy cell of a box point [3], or -1."""
-    size = float(point.abs().max())
-    if bounded and size >= 1:
-        return -1
-    folded = point if bounded or size <= 1 else point * (2 - 1 / size) / size
+def cells_of(points: Tensor, side: int, bounded: bool) -> Tensor:
+    """Numbers [P] of the occupancy cells of box points [P, 3], or -1."""
+    size = points.abs().amax(-1, keepdim=True)
+    folded = points if bounded else torch.where(size > 1, points * (2 - 1 / size) / size, points)
     half = 1.0 if bounded else 2.0
-    i, j, k = ((folded + half) / (2 * half) * side).long().clamp(0, side - 1).tolist()
-    return int((k * side + j) * side + i)
+    i, j, k = ((folded + half) / (2 * half) * side).long().clamp(0, side - 1).unbind(-1)
+    cell = (k * side + j) * side + i
+    return torch.where(size[..., 0] >= 1, -1, cell) if bounded else cell
 
 
 def weights(density: Tensor, delta: Tensor, start: Tensor) -> Tensor:

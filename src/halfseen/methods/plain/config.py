@@ -60,10 +60,12 @@ BASIC = Config()
 # The strongest few-view fit that we know without diffusion.
 CLASSIC = replace(
     BASIC,
-    distortion=0.01,
-    opacity=0.01,
+    distortion=0.05,
+    opacity=0.05,
     near=0.1,
-    depth=0.2,
+    depth=0.5,
+    depth_end=0.1,
     hashgrid=replace(BASIC.hashgrid, coarse_to_fine=0.7),
 )
-VARIANTS = {"basic": BASIC, "classic": CLASSIC}
+# The first is what users get who do not choose.
+VARIANTS = {"classic": CLASSIC, "basic": BASIC}

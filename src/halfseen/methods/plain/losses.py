@@ -11,6 +11,8 @@ from halfseen.fields.contract import Rendering
 # Opacity below which a ray has no depth to speak of.
 _LEAST_ALPHA = 0.1
 _TINY = 1e-6
+# A ray that meets nothing has no depth to divide by; its spread is nothing too (box units).
+_LEAST_DEPTH = 0.05
 
 
 def photometric(rendering: Rendering, rgb: Tensor) -> Tensor:
@@ -19,14 +21,10 @@ def photometric(rendering: Rendering, rgb: Tensor) -> Tensor:
 
 
 def distortion(rendering: Rendering) -> Tensor:
-    """Spread of a ray's weights over its depth: sum_ij w_i w_j |t_i - t_j| + 1/3 sum w_i^2 delta_i, in shares of its mean distance."""
+    """Spread of a ray's weights over its depth: sum_ij w_i w_j |t_i - t_j| + 1/3 sum w_i^2 delta_i, in shares of its mean depth."""
     assert rendering.samples is not None
     weights, where = rendering.samples.weights, rendering.samples.where
-    spread = operators.distortion(weights, where)
-    with torch.no_grad():
-        total = torch.zeros_like(spread).index_add_(0, where.ray, weights * where.t)
-        mean = total / rendering.alpha.clamp_min(_TINY)
-    return (spread / mean.clamp_min(_TINY)).mean()
+    return (operators.distortion(weights, where) / rendering.mean_depth.detach().clamp_min(_LEAST_DEPTH)).mean()
 
 
 def opacity(rendering: Rendering) -> Tensor:

@@ -1,0 +1,175 @@
+"""Claims as sets of cells: (claim, row, scene, views, seed). Each is computed once, kept as a small JSON, and never twice.
+
+Rows get equal chances: the same steps, size and views. Scenes are worlds of claims seeds, which nothing is trained on, and real
+captures where they are at hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import time
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from halfseen.common.errors import UserError, quote
+from halfseen.common.files import write_text
+from halfseen.common.jsonfile import read_json
+from halfseen.data import formats, normalise, protocols
+from halfseen.data import load as loading
+from halfseen.data.capture import Capture, Split
+from halfseen.export import frames as framing
+from halfseen.images import color
+from halfseen.methods.plain.algorithm import METHOD
+from halfseen.metrics import protocol as measuring
+from halfseen.metrics.protocol import Pair, Protocol
+from halfseen.worlds import families, sample, seeds
+
+Tier = Literal["quick", "full"]
+CELLS = "cells"
+FEW_VIEWS = "few-views"
+ROWS = ("plain basic", "plain classic")
+# World scenes by name: family, number of the claims seed, layout and size; of each, this many views.
+WORLDS: dict[str, tuple[str, int, str, tuple[int, int]]] = {
+    "room-0": ("rooms", 0, "forward", (128, 96)),
+    "room-1": ("rooms", 1, "forward", (128, 96)),
+    "street-0": ("outdoor", 0, "drive", (128, 96)),
+    "car-0": ("cars", 0, "hemisphere", (128, 128)),
+    "chair-0": ("chairs", 0, "hemisphere", (128, 128)),
+    "table-0": ("tabletop", 0, "hemisphere", (128, 128)),
+}
+WORLD_VIEWS = 20
+# Real captures by the name of their folder.
+REAL = ("llff_fern", "fox", "banana")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a tier computes."""
+
+    views: tuple[int, ...]
+    seeds: tuple[int, ...]
+    size: int  # longer side
+    steps: int
+    every: int  # of the targets
+
+
+TIERS: dict[Tier, Settings] = {
+    "quick": Settings((3,), (0,), 128, 500, 10),
+    "full": Settings((3, 6, 9), (0, 1, 2), 256, 1500, 1),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number to be computed."""
+
+    claim: str
+    row: str
+    scene: str
+    views: int
+    seed: int
+    tier: Tier
+
+
+def cells(tier: Tier, captures: Path | None) -> list[Cell]:
+    """All cells of a tier, rows beside each other so that an early stop leaves pairs."""
+    here = [n for n in REAL if captures is not None and (captures / n).is_dir()]
+    settings = TIERS[tier]
+    return [
+        Cell(FEW_VIEWS, row, scene, views, seed, tier)
+        for seed in settings.seeds
+        for views in settings.views
+        for scene in (*WORLDS, *here)
+        for row in ROWS
+    ]
+
+
+def path_of(cell: Cell, out: Path) -> Path:
+    """The file of a cell: its name is a hash of what it is and of the settings of its tier."""
+    plain = json.dumps([asdict(cell), asdict(TIERS[cell.tier])], sort_keys=True)
+    return out / CELLS / f"{hashlib.sha256(plain.encode()).hexdigest()[:16]}.json"
+
+
+def read(wanted: list[Cell], out: Path) -> list[dict[str, Any]]:
+    """The cells that have been computed."""
+    return [read_json(p) for c in wanted if (p := path_of(c, out)).is_file()]
+
+
+def compute(cell: Cell, out: Path, captures: Path | None) -> float:
+    """Fit, render, measure, write; returns the seconds it took."""
+    started, settings = time.monotonic(), TIERS[cell.tier]
+    capture, split = _scene(cell, captures)
+    targets = split.test[:: settings.every] or split.test[:1]
+    measured = _measured(cell, capture, split, targets, settings)
+    seconds = round(time.monotonic() - started, 2)
+    record = {
+        **asdict(cell),
+        "settings": asdict(settings),
+        "train": list(split.train),
+        "targets": list(targets),
+        "protocol": measured["protocol"],
+        "metrics": measured["mean"],
+        "seconds": seconds,
+        "version": metadata.version("halfseen"),
+        "commit": _commit(),
+    }
+    path = path_of(cell, out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
+    return seconds
+
+
+def _scene(cell: Cell, captures: Path | None) -> tuple[Capture, Split]:
+    if cell.scene in WORLDS:
+        family, number, layout, size = WORLDS[cell.scene]
+        seed = seeds.seed_of("claims", number)
+        capture = sample.capture(families.by_name(family), seed, layout=layout, views=WORLD_VIEWS, size=size)
+        return capture, protocols.even(cell.views, WORLD_VIEWS)
+    if captures is None or not (captures / cell.scene).is_dir():
+        raise UserError(
+            "the scene of a claim is not there", got=quote(cell.scene), accepted="a folder of --captures", do="Name it."
+        )
+    capture = formats.read([captures / cell.scene])
+    return capture, protocols.choose(capture, cell.views, None)
+
+
+def _measured(
+    cell: Cell, capture: Capture, split: Split, targets: tuple[int, ...], settings: Settings
+) -> dict[str, Any]:
+    inputs = loading.load(capture.select(split.train), settings.size)
+    frame = normalise.measure(inputs)
+    _, variant = cell.row.split()
+    cfg = METHOD.resolve(replace(METHOD.variants[variant], steps=settings.steps), inputs, METHOD.fields[0])
+    boxed, to_user = normalise.move(inputs, frame.to_box), frame.to_box.inverse()
+    for snapshot in METHOD.reconstruct(boxed, to_user, cfg, cell.seed, device=torch.device("cpu")):
+        last = snapshot
+    held = loading.load(replace(capture.select(targets), background=inputs.background), settings.size)
+    frames = framing.render(last.field, None, held.cameras(), inputs.background or color.WHITE)
+    masked = held.mask_role == "object" and all(v.mask is not None for v in held.views)
+    pairs = []
+    for view, picture in zip(held.views, frames, strict=True):
+        inside = view.mask.read_grey() > _INSIDE if masked and view.mask is not None else None
+        pairs.append(Pair(view.name, picture.rgb, view.image.read()[..., :3], inside))
+    mask = f"object mask > {_INSIDE}" if masked else measuring.NO_MASK
+    return measuring.measure(pairs, Protocol(f"{cell.claim}-{cell.tier}", split.name, None, mask))
+
+
+# Mask values above this belong to the object.
+_INSIDE = 0.5
+
+
+def _commit() -> str:
+    """The commit of the checkout that this runs from; 'unknown' for an installed package."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()

@@ -1,0 +1,81 @@
+"""Tables and aims as pure functions of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from halfseen.common.rng import derive_seed
+
+# Resamples and coverage of the paired bootstrap.
+_RESAMPLES, _COVERAGE = 4000, 0.95
+_SHOWN = ("psnr", "psnr_masked", "ssim", "flip")
+
+
+def rows(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One flat record for each cell."""
+    return [
+        {k: c[k] for k in ("claim", "row", "scene", "views", "seed")}
+        | {k: round(v, 4) for k, v in c["metrics"].items()}
+        | {"seconds": c["seconds"], "commit": c["commit"]}
+        for c in cells
+    ]
+
+
+def aims(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the project set itself, and what came of it."""
+    value, low, high, count = paired(cells, "plain classic", "plain basic", "psnr", 3)
+    return (
+        []
+        if count == 0
+        else [
+            {
+                "aim": "classic over basic at 3 views, PSNR in dB",
+                "value": round(value, 3),
+                "interval": [round(low, 3), round(high, 3)],
+                "n": count,
+                "target": 2.0,
+                "met": value >= 2.0,
+            }
+        ]
+    )
+
+
+def paired(
+    cells: Sequence[dict[str, Any]], row: str, base: str, key: str, views: int
+) -> tuple[float, float, float, int]:
+    """(mean difference of two rows over the same scenes and seeds, lower and upper end of its interval, number of pairs)."""
+    named = {(c["row"], c["scene"], c["seed"]): c["metrics"][key] for c in cells if c["views"] == views}
+    pairs = [(v, named[base, s, k]) for (r, s, k), v in named.items() if r == row and (base, s, k) in named]
+    if not pairs:
+        return 0.0, 0.0, 0.0, 0
+    difference = np.array([a - b for a, b in pairs])
+    rng = np.random.Generator(np.random.PCG64(derive_seed(0, f"bootstrap/{row}/{base}/{key}")))
+    means = difference[rng.integers(len(pairs), size=(_RESAMPLES, len(pairs)))].mean(1)
+    low, high = np.quantile(means, [(1 - _COVERAGE) / 2, (1 + _COVERAGE) / 2])
+    return float(difference.mean()), float(low), float(high), len(pairs)
+
+
+def markdown(table: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> str:
+    """The table, its means, and the aims."""
+    columns = [c for c in _SHOWN if any(c in r for r in table)]
+    lines = ["| row | views | scene | " + " | ".join(columns) + " | seconds |", "|---" * (4 + len(columns)) + "|"]
+    for r in sorted(table, key=lambda r: (r["views"], r["scene"], r["row"], r["seed"])):
+        numbers = " | ".join(f"{r[c]:.4g}" if c in r else "" for c in columns)
+        lines.append(f"| {r['row']} | {r['views']} | {r['scene']} | {numbers} | {r['seconds']:.0f} |")
+    for row, views in sorted({(r["row"], r["views"]) for r in table}):
+        chosen = [r for r in table if r["row"] == row and r["views"] == views]
+        means = [_mean([r[c] for r in chosen if c in r]) for c in columns]
+        lines.append(f"| **{row}** | {views} | mean of {len(chosen)} | {' | '.join(means)} | |")
+    for aim in found:
+        low, high = aim["interval"]
+        met = "met" if aim["met"] else "not met"
+        lines.append(f"\n{aim['aim']}: {aim['value']:.2f} [{low:.2f}, {high:.2f}], n = {aim['n']}, aim {aim['target']:g}: {met}")  # fmt: skip
+    return "\n".join(lines)
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{fmean(values):.4g}" if values else ""

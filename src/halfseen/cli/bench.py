@@ -1,0 +1,68 @@
+"""`halfseen bench speed | claims`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from halfseen.cli.progress import Progress, duration
+
+
+@dataclass(frozen=True)
+class BenchSpeed:
+    """Time the compiled loops beside their slow twins on this machine; a ratio says more than a time."""
+
+    json: bool = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        from halfseen.bench import speed
+
+        rows = [{**asdict(r), "ratio": r.ratio} for r in speed.rows()]
+        points = [asdict(p) for p in speed.curves()]
+        if self.json:
+            print(json.dumps({"rows": rows, "curves": points}, indent=1, allow_nan=False))
+            return
+        print(f"{'':<52}{'ms':>9}{'twin ms':>10}{'ratio':>8}{'ns each':>10}")
+        for r in rows:
+            print(
+                f"{r['name']:<52}{r['ms']:>9.2f}{r['twin_ms']:>10.1f}{r['ratio']:>8.1f}{r['ns_per_sample']:>10.1f}  {r['note']}"
+            )
+        for p in points:
+            print(f"{p['curve']:<24}{p['size']:>9}{p['ms']:>12.2f} ms{p['ns_each']:>10.1f} ns each")
+
+
+@dataclass(frozen=True)
+class BenchClaims:
+    """Compute the cells of claims that are not there yet, and print the tables and aims that follow from them."""
+
+    out: Path = Path("claims")
+    """Folder of cells/; cells that are there are kept."""
+    captures: Path | None = None
+    """Folder with real captures (llff_fern, fox, banana); without it the claims stand on worlds alone."""
+    tier: Literal["quick", "full"] = "quick"
+    """quick ends within 40 minutes a method on two cores; full goes on for long."""
+    limit: int | None = None
+    """Compute at most this many new cells."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        from halfseen.bench import claims, tables
+
+        wanted = claims.cells(self.tier, self.captures)
+        missing = [c for c in wanted if not claims.path_of(c, self.out).exists()][: self.limit]
+        progress = Progress("cells")
+        seconds = 0.0
+        for done, cell in enumerate(missing, 1):
+            seconds += claims.compute(cell, self.out, self.captures)
+            progress.update(done, len(missing), f"{cell.row} on {cell.scene}")
+        found = claims.read(wanted, self.out)
+        rows, aims = tables.rows(found), tables.aims(found)
+        if self.json:
+            print(json.dumps({"rows": rows, "aims": aims, "cells": len(found)}, indent=1, allow_nan=False))
+            return
+        print(f"{len(missing)} cells computed in {duration(seconds)}, {len(found)} of {len(wanted)} in the tables")
+        print(tables.markdown(rows, aims))

@@ -1,0 +1,78 @@
+"""`halfseen evaluate` and `halfseen compare`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+# Columns of tables for people, in this order, where they are there.
+_SHOWN = ("psnr", "psnr_masked", "psnr_valid", "ssim", "flip", "seconds")
+_NAME = 34
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a run: PSNR, SSIM, FLIP, masked where there are masks, under a named protocol."""
+
+    path_of_run: tyro.conf.Positional[Path]
+    """The run folder."""
+    against: tuple[Path, ...] = ()
+    """The capture that the run was made from; without it the run is measured on its own inputs."""
+    protocol: str | None = None
+    """held-out, inputs or all (default: held-out with --against, else inputs)."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        from halfseen import api
+
+        run = api.open_run(self.path_of_run)
+        capture = api.load(*self.against) if self.against else None
+        result = api.evaluate(run, capture, self.protocol)
+        rows = [{"view": name, **numbers} for name, numbers in result["views"].items()]
+        if self.json:
+            print(_as_json({"protocol": result["protocol"], "mean": result["mean"], "rows": rows}))
+            return
+        stated = result["protocol"]
+        print(
+            f"{stated['name']} views ({stated['split']}), {stated['size'] or 'several sizes'}, mask: {stated['mask']}"
+        )
+        table([{"": r["view"], **r} for r in rows] + [{"": "mean", **result["mean"]}])
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Lay finished runs beside each other; only what was measured on the same views is compared."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Run folders."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        from halfseen import api
+
+        rows = api.compare(list(self.runs))
+        if self.json:
+            print(_as_json({"rows": rows}))
+            return
+        print(f"{rows[0]['measured']} {rows[0]['protocol']} views, {rows[0]['inputs']} inputs")
+        table([{"": f"{r['run']} ({r['method']} {r['variant']})", **r} for r in rows])
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows whose first column is named ''."""
+    columns = [c for c in _SHOWN if c in rows[0]]
+    width = max(_NAME, *(len(str(r[""])) for r in rows))
+    print(f"{'':<{width}}" + "".join(f"{c:>12}" for c in columns))
+    for row in rows:
+        print(f"{row['']!s:<{width}}" + "".join(f"{row[c]:>12.4g}" for c in columns))
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value, indent=1, allow_nan=False)

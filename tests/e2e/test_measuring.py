@@ -1,0 +1,121 @@
+"""evaluate, compare, bench: numbers that name their protocol, and refusals to compare what was not measured alike."""
+
+import json
+
+import numpy as np
+import pytest
+from support import cli
+
+import halfseen as hs
+from halfseen.bench import claims, speed, tables
+from halfseen.bench.claims import Settings
+
+SMALL = tuple(
+    word
+    for setting in ("samples=6000", "least_rays=128", "hashgrid.levels=4", "hashgrid.finest=64", "hashgrid.log2_entries=12", "hashgrid.occupancy.side=16")
+    for word in ("--set", setting)
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pair(still_life_folder, tmp_path_factory):
+    """Two finished runs with one split, and one with another."""
+    folder = tmp_path_factory.mktemp("measured")
+    for name, views, variant in (("a", 3, "basic"), ("b", 3, "classic"), ("c", 2, "basic")):
+        options = ("--views", views, "--variant", variant, "--steps", 40, *SMALL)
+        assert cli("reconstruct", still_life_folder, "--out", folder / name, *options) == 0
+    return folder
+
+
+def test_evaluation_repeats_what_the_run_measured(pair, still_life_folder, capsys):
+    capsys.readouterr()
+    assert cli("evaluate", pair / "a", "--against", still_life_folder, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    stored = json.loads((pair / "a" / "metrics.json").read_text())["held_out"]
+    assert found["protocol"] == stored["protocol"]
+    assert found["mean"]["psnr"] == pytest.approx(stored["mean"]["psnr"], abs=1e-6)
+    assert {r["view"] for r in found["rows"]} == set(stored["views"])
+    assert found["mean"]["psnr"] == pytest.approx(np.mean([r["psnr"] for r in found["rows"]]))
+
+
+def test_protocols_measure_other_views(pair, still_life_folder, capsys):
+    whole = hs.load(still_life_folder)
+    run = hs.open_run(pair / "a")
+    counts = {name: hs.evaluate(run, whole, name)["count"] for name in ("held-out", "inputs", "all")}
+    assert counts == {"held-out": len(whole) - 3, "inputs": 3, "all": len(whole)}
+    assert hs.evaluate(run)["protocol"]["name"] == "inputs"
+    assert cli("evaluate", pair / "a", "--protocol", "held-out") == 2
+    assert "--against" in capsys.readouterr().err
+    assert cli("evaluate", pair / "a", "--protocol", "x") == 2
+
+
+def test_runs_are_compared_only_when_measured_alike(pair, capsys):
+    capsys.readouterr()
+    assert cli("compare", pair / "a", pair / "b", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [r["variant"] for r in rows] == ["basic", "classic"]
+    assert all(r["psnr"] > 5 for r in rows)
+    assert cli("compare", pair / "a", pair / "c") == 2
+    assert "cannot be compared" in capsys.readouterr().err
+
+
+def test_a_budget_becomes_steps(still_life_folder, tmp_path, capsys):
+    assert cli("reconstruct", still_life_folder, "--out", tmp_path / "r", "--views", 3, "--budget", "2s", *SMALL) == 0
+    steps = json.loads((tmp_path / "r" / "config.json").read_text())["method"]["steps"]
+    assert 5 < steps < 900
+    for bad in ("0s", "soon", "-1m"):
+        assert cli("reconstruct", still_life_folder, "--out", tmp_path / "x", "--budget", bad) == 2
+    assert not (tmp_path / "x").exists()
+
+
+def test_claims_are_computed_once_and_are_functions_of_cells(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(claims.TIERS, "quick", Settings((3,), (0,), 32, 20, 10))
+    monkeypatch.setattr(claims, "WORLDS", {"car-0": ("cars", 0, "hemisphere", (32, 32))})
+    monkeypatch.setattr(claims, "WORLD_VIEWS", 5)
+    assert cli("bench", "claims", "--out", tmp_path, "--limit", 1) == 0
+    assert len(list((tmp_path / "cells").iterdir())) == 1
+    capsys.readouterr()
+    assert cli("bench", "claims", "--out", tmp_path, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [r["row"] for r in found["rows"]] == list(claims.ROWS)
+    assert {"claim", "row", "scene", "views", "psnr", "ssim", "flip"} <= set(found["rows"][0])
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "cells").iterdir()}
+    assert cli("bench", "claims", "--out", tmp_path) == 0
+    assert "0 cells computed" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cells").iterdir()} == before
+    value = found["rows"][1]["psnr"] - found["rows"][0]["psnr"]
+    assert found["aims"][0]["value"] == pytest.approx(value, abs=2e-3)
+    assert found["aims"][0]["met"] == (value >= 2)
+
+
+def cells(differences):
+    rows = []
+    for scene, difference in enumerate(differences):
+        for row, psnr in (("plain basic", 20.0), ("plain classic", 20.0 + difference)):
+            rows.append({"row": row, "scene": str(scene), "seed": 0, "views": 3, "metrics": {"psnr": psnr}})
+    return rows
+
+
+def test_the_interval_of_a_paired_difference():
+    value, low, high, count = tables.paired(cells([1, 2, 3, 2, 2]), "plain classic", "plain basic", "psnr", 3)
+    assert (value, count) == (pytest.approx(2.0), 5)
+    assert 1.2 < low < 2 < high < 2.8
+    assert tables.paired(cells([2, 2, 2]), "plain classic", "plain basic", "psnr", 3)[1:3] == pytest.approx((2, 2))
+    assert tables.paired(cells([1])[:1], "plain classic", "plain basic", "psnr", 3)[3] == 0
+
+
+def test_speed_is_a_ratio_beside_the_twin(monkeypatch, capsys):
+    for name, value in (
+        ("SAMPLES", 4096),
+        ("RAYS", 64),
+        ("REPEATS", 1),
+        ("CURVE_SAMPLES", (256,)),
+        ("CURVE_SIDES", (8,)),
+        ("CURVE_VIEWS", (3,)),
+    ):
+        monkeypatch.setattr(speed, name, value)
+    assert cli("bench", "speed", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"name", "ms", "twin_ms", "ratio"} <= set(found["rows"][0])
+    assert all(r["ratio"] == pytest.approx(r["twin_ms"] / r["ms"]) for r in found["rows"])
+    assert len(found["curves"]) == 3
