@@ -11,9 +11,11 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-_PACKAGES = ("torch", "numpy", "pillow", "safetensors", "tyro", "imageio-ffmpeg")
+_PACKAGES = ("torch", "numpy", "numba", "pillow", "safetensors", "tyro", "imageio-ffmpeg")
 _OPTIONAL = (("pillow_heif", "HEIC photos: pip install pillow-heif"),)
-_POLICY = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+# What works only with files that the user names.
+_BY_PATH = (("LPIPS", "weights of AlexNet or VGG16 and of its heads"), ("FID, KID", "weights of Inception"))
+_POLICY = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "NUMBA_THREADING_LAYER")
 _MATRIX, _REPEATS = 1024, 5
 _ROW = "  {:<22} {}"
 
@@ -26,6 +28,8 @@ class Doctor:
         import torch
 
         from halfseen import __version__
+        from halfseen.bench.speed import bandwidth
+        from halfseen.common import jit
 
         print(_ROW.format("halfseen", __version__))
         print(_ROW.format("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"))
@@ -39,6 +43,11 @@ class Doctor:
         print(_ROW.format("thread policy", ", ".join(f"{n}={os.environ.get(n, 'not set')}" for n in _POLICY)))
         print(_ROW.format("free disk here", f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB"))
         print(_ROW.format("matrix product", f"{_speed():.0f} GFLOP/s"))
+        print(_ROW.format("memory", f"{bandwidth() / 1e9:.0f} GB/s read and written"))
+        state = "empty; the first fit compiles for half a minute" if jit.is_cold() else "filled"
+        print(_ROW.format("compiled kernels", f"{jit.cache_folder()} ({state})"))
+        for name, what in _BY_PATH:
+            print(_ROW.format(name, f"not shipped; needs {what} by path (halfseen.metrics)"))
         for module, what in _OPTIONAL:
             print(_ROW.format(module, "installed" if find_spec(module) else f"missing; {what}"))
 
