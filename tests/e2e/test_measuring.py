@@ -4,11 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from support import cli
 
 import halfseen as hs
 from halfseen.bench import claims, speed, tables
 from halfseen.bench.claims import Settings
+from halfseen.common.rng import generator
+from halfseen.metrics import protocol
 
 SMALL = tuple(
     word
@@ -119,3 +122,17 @@ def test_speed_is_a_ratio_beside_the_twin(monkeypatch, capsys):
     assert {"name", "ms", "twin_ms", "ratio"} <= set(found["rows"][0])
     assert all(r["ratio"] == pytest.approx(r["twin_ms"] / r["ms"]) for r in found["rows"])
     assert len(found["curves"]) == 3
+
+
+def test_a_view_without_its_object_is_measured_by_what_it_has():
+    picture = torch.rand(20, 24, 3, generator=generator(0, "p"))
+    inside = torch.zeros(20, 24, dtype=torch.bool)
+    inside[8:12, 8:12] = True
+    pairs = [
+        protocol.Pair("a", picture, picture.flip(0), inside),
+        protocol.Pair("b", picture, picture.flip(1), torch.zeros(20, 24, dtype=torch.bool)),
+    ]
+    found = protocol.measure(pairs, protocol.Protocol("p", "s", None, "object"))
+    assert found["undefined"]["psnr_masked"] == 1
+    assert found["mean"]["psnr_masked"] == found["views"]["a"]["psnr_masked"]
+    assert "psnr" in found["views"]["b"]

@@ -271,7 +271,7 @@ def test_objects_with_masks_stand_on_their_background(tmp_path):
         (("--set", "nothing=1"), "accepted: steps, samples"),
         (("--set", "hashgrid.levels=many"), "accepted: int"),
         (("--steps", 0), "1 or more"),
-        (("--max-size", 2), "8 or more"),
+        (("--max-size", 2), "16 or more"),
         (("--device", "mps"), "accepted: auto, cpu"),
         (("--set", "samples=-1"), "1 to"),
         (("--set", "hashgrid.levels=0"), "1 to"),

@@ -363,3 +363,31 @@ def test_srn_is_read_as_it_was_written(tmp_path):
     torch.testing.assert_close(again.cameras().intrinsics, capture.cameras().intrinsics, atol=1e-4, rtol=0)
     for a, b in zip(again.views, capture.views, strict=True):
         torch.testing.assert_close(a.image.read()[..., :3], b.image.read(), atol=0.5 / 255 + 1e-6, rtol=0)
+
+
+def test_colours_at_vertices_are_linear_in_gltf_and_srgb_elsewhere(tmp_path):
+    box = trimesh.creation.box()
+    box.visual.vertex_colors = np.tile([188, 0, 0, 255], (8, 1))
+    red = {}
+    for name in ("c.glb", "c.ply"):
+        box.export(tmp_path / name)
+        red[name] = float(user_meshes.load(tmp_path / name).model.mesh.tex[0, 0])
+    assert red["c.glb"] == pytest.approx(188 / 255, abs=1e-3)
+    assert red["c.ply"] == pytest.approx(0.503, abs=2e-3)
+
+
+def test_colours_at_vertices_beside_a_material_are_multiplied_with_it():
+    class Seen:
+        kind, uv = "texture", None
+        vertex_attributes = {"color": np.full((3, 4), 0.5)}  # noqa: RUF012
+
+        class material:
+            baseColorFactor = np.array([255, 0, 255, 255], np.uint8)
+
+    class Flat:
+        visual, vertices = Seen, np.zeros((3, 3))
+
+    colour, _, material, picture = user_meshes._surface(Flat, np.array([[0, 1, 2]]), linear=True)
+    assert picture is None
+    assert material.kind == materials.VERTEX
+    assert colour[0].tolist() == pytest.approx([0.5, 0, 0.5])

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from halfseen.api.rendering import background_of
@@ -27,6 +28,7 @@ HELD_OUT, INPUTS, ALL = "held-out", "inputs", "all"
 PROTOCOLS = (HELD_OUT, INPUTS, ALL)
 # Mask values above this belong to the object, or are valid.
 _INSIDE = 0.5
+_LEAST_RUNS = 2
 
 
 def evaluate(run: Run, against: Capture | None = None, protocol: str | None = None) -> dict[str, Any]:
@@ -56,11 +58,14 @@ def measure(run: Run, field: Field, views: Capture, name: str) -> tuple[dict[str
     loaded = loading.load(replace(views, background=behind), work)
     frames = framing.render(field, None, loaded.cameras(), background_of(run))
     role = loaded.mask_role
-    masked = role is not None and all(v.mask is not None for v in loaded.views)
+    # A photo without a validity mask is known everywhere; an object's masks are there for all photos, or no use.
+    some = [v.mask is not None for v in loaded.views]
+    masked = any(some) if role == "valid" else role is not None and all(some)
     pairs, shown = [], []
     for view, frame in zip(loaded.views, frames, strict=True):
         photo = view.image.read()[..., :3]
-        inside = view.mask.read_grey() > _INSIDE if masked and view.mask is not None else None
+        known = torch.ones(photo.shape[:2]) if view.mask is None else view.mask.read_grey()
+        inside = known > _INSIDE if masked else None
         alone, valid = (inside, None) if role == "object" else (None, inside)
         pairs.append(Pair(view.name, frame.rgb, photo, alone, valid))
         shown.append((photo, frame.rgb))
@@ -71,8 +76,16 @@ def measure(run: Run, field: Field, views: Capture, name: str) -> tuple[dict[str
     return protocols.measure(pairs, Protocol(name, split, size, mask)), shown
 
 
+def headline(measured: dict[str, Any]) -> float:
+    """The PSNR that counts: over the pixels that the photos know, where they do not know all, else over whole pictures."""
+    mean = measured["mean"]
+    return float(mean["psnr_valid"] if "psnr_valid" in mean else mean["psnr"])
+
+
 def compare(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """One row for each run, of numbers that stand under one protocol on the same views; anything else is refused."""
+    if len(paths) < _LEAST_RUNS:
+        raise UserError("compare needs runs", got=str(len(paths)), accepted="two or more", do="Name their folders.")
     rows, kept = [], []
     for path in paths:
         run = runs.open_run(path)
@@ -84,8 +97,16 @@ def compare(paths: Sequence[Path]) -> list[dict[str, Any]]:
                 do="Resume it, or leave it out.",
             )
         metrics, request = read_json(path / runs.METRICS), run.config["request"]
-        measured = metrics.get("held_out") or metrics["inputs"]
-        kept.append((measured["protocol"]["name"], measured["protocol"]["size"], sorted(measured["views"])))
+        measured = metrics.get("held_out") or metrics.get("inputs")
+        if not isinstance(measured, dict):
+            raise UserError(
+                f"run {quote(str(path))} was measured by an older version",
+                got="numbers without a protocol",
+                accepted="runs of this version",
+                do="Reconstruct it again.",
+            )
+        stated = measured["protocol"]
+        kept.append((stated["name"], stated["size"], sorted(measured["views"]), stated["mask"], stated["colour"]))
         rows.append(
             {
                 "run": str(path),

@@ -61,17 +61,17 @@ class Compare:
         if self.json:
             print(_as_json({"rows": rows}))
             return
-        print(f"{rows[0]['measured']} {rows[0]['protocol']} views, {rows[0]['inputs']} inputs")
-        table([{"": f"{r['run']} ({r['method']} {r['variant']})", **r} for r in rows])
+        print(f"{rows[0]['measured']} {rows[0]['protocol']} views")
+        table([{"": f"{r['run']} ({r['method']} {r['variant']}, {r['inputs']} inputs)", **r} for r in rows])
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows whose first column is named ''."""
-    columns = [c for c in _SHOWN if c in rows[0]]
+    columns = [c for c in _SHOWN if any(c in r for r in rows)]
     width = max(_NAME, *(len(str(r[""])) for r in rows))
     print(f"{'':<{width}}" + "".join(f"{c:>12}" for c in columns))
     for row in rows:
-        print(f"{row['']!s:<{width}}" + "".join(f"{row[c]:>12.4g}" for c in columns))
+        print(f"{row['']!s:<{width}}" + "".join(f"{row[c]:>12.4g}" if c in row else " " * 12 for c in columns))
 
 
 def _as_json(value: object) -> str:

@@ -40,6 +40,9 @@ class Config:
         within("occupancy.side", self.side, 2, 512)
         within("occupancy.every", self.every, 1, 10**6)
         within("occupancy.part", self.part, 1, 4096)
+        within("occupancy.decay", self.decay, 0, 1)
+        within("occupancy.least", self.least, 0, 1)
+        within("occupancy.alone", self.alone, 0, 10)
 
 
 def start(config: Config, *, bounded: bool, cameras: Cameras | None) -> Tensor:

@@ -47,6 +47,7 @@ class Sampling:
         within("sampling.cone", self.cone, 0, 1)
         within("sampling.uniform", self.uniform, 2, 4096)
         within("sampling.resampled", self.resampled, 0, 4096)
+        within("sampling.least_weight", self.least_weight, 0, 0.1)
         within("sampling.gradient_reach", self.gradient_reach, 0, 100)
 
 

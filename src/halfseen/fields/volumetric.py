@@ -68,9 +68,10 @@ def render(
     left, top, width, height = window or (0, 0, *cameras.size())
     xy = rays.pixel_centres(width, height, like.device) + like.new_tensor([left, top])
     views = torch.zeros(len(xy), dtype=torch.long, device=like.device)
+    back = torch.as_tensor(background, dtype=like.dtype, device=like.device).expand(len(xy), 3)
     parts = []
-    for v, p in zip(views.split(_CHUNK), xy.split(_CHUNK), strict=True):
-        part = trace(field, rays.cast(cameras, v, p), background, generator)
+    for v, p, b in zip(*(t.split(_CHUNK) for t in (views, xy, back)), strict=True):
+        part = trace(field, rays.cast(cameras, v, p), b, generator)
         # Samples of whole pictures are dropped at once: they would take a hundred times the memory of the picture.
         parts.append(replace(part, samples=None))
     rgb, depth, mean, alpha = (

@@ -27,6 +27,9 @@ NO_NETWORK = "none"
 # float32 holds k / 255 a little low at times; truncation must not take the level k below for it.
 _LEVEL_ROUNDING = 1e-4
 
+# Half of SSIM's 11 pixel window.
+_MARGIN = 5
+
 # A distance of two pictures [H, W, 3], such as `lpips.load(...)`.
 Distance = Callable[[Tensor, Tensor], Tensor]
 
@@ -69,13 +72,18 @@ def measure(
     """Measure pairs: {"protocol", "views": {name: {key: number}}, "mean": {key: number}, "count"}, ready for JSON.
 
     The mean is over views, each counting once. Masks must be there for all views or for none, so that means are comparable.
+    A view whose mask holds too little to be measured has no masked numbers: "undefined" counts such views by key.
     """
     named = dict(networks or {})
     _check(pairs, protocol, named)
     views = {p.name: _measure_one(p, protocol, named) for p in pairs}
-    keys = next(iter(views.values())).keys()
-    mean = {key: sum(v[key] for v in views.values()) / len(views) for key in keys}
-    return {"protocol": protocol.to_plain(), "count": len(views), "mean": mean, "views": views}
+    keys = list(dict.fromkeys(key for v in views.values() for key in v))
+    found = {key: [v[key] for v in views.values() if key in v] for key in keys}
+    mean = {key: sum(values) / len(values) for key, values in found.items()}
+    missing = {key: len(views) - len(values) for key, values in found.items() if len(values) < len(views)}
+    return {
+        "protocol": protocol.to_plain(), "count": len(views), "mean": mean, "undefined": missing, "views": views,
+    }  # fmt: skip
 
 
 def quantised(image: Tensor, colour: Colour) -> Tensor:
@@ -96,7 +104,7 @@ def _measure_one(pair: Pair, protocol: Protocol, networks: Mapping[str, Distance
         error = flip_map(a, b)
         out["flip"] = float(error.mean())
         for suffix, mask in (("masked", pair.object), ("valid", pair.valid)):
-            if mask is not None:
+            if mask is not None and _is_measurable(mask):
                 out[f"psnr_{suffix}"] = psnr(a, b, mask)
                 out[f"ssim_{suffix}"] = ssim(a, b, mask)
                 out[f"flip_{suffix}"] = float(selected(error, mask, what="FLIP").mean())
@@ -111,6 +119,12 @@ def _measure_one(pair: Pair, protocol: Protocol, networks: Mapping[str, Distance
             f"view {quote(pair.name)}: {error.wrong}", got=error.got, accepted=error.accepted, do=error.do
         ) from error
     return out
+
+
+def _is_measurable(mask: Tensor) -> bool:
+    """Whether SSIM's windows that lie wholly inside the picture meet the mask."""
+    inner = mask[_MARGIN : mask.shape[0] - _MARGIN, _MARGIN : mask.shape[1] - _MARGIN]
+    return bool(inner.any())
 
 
 def _composited(a: Tensor, b: Tensor, mask: Tensor, networks: Mapping[str, Distance]) -> dict[str, float]:

@@ -28,6 +28,7 @@ from halfseen.worlds.render import Model
 SCENE = "scene.json"
 Up = Literal["auto", "y", "z"]
 _Y_UP = (".glb", ".gltf", ".obj")
+_LINEAR = (".glb", ".gltf")
 # Metres in one unit.
 UNITS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "in": 0.0254, "ft": 0.3048}
 # Edges sharper than this (degrees) stay sharp where a file gives no normals.
@@ -161,7 +162,10 @@ def _add(mesh: Any, matrix: NDArray[np.float64], parts: _Parts, name: str) -> No
     faces = np.asarray(mesh.faces, np.int32)
     if np.linalg.det(matrix[:3, :3]) < 0:
         faces = faces[:, ::-1]
-    colour, uv, material, picture = _surface(mesh, faces)
+    colour, uv, material, picture = _surface(mesh, faces, linear=Path(name).suffix.lower() in _LINEAR)
+    if picture is not None and _attribute(mesh) is not None:
+        note = f"{name}: colours at vertices beside a texture are not used"
+        parts.notes.extend([note] if note not in parts.notes else [])
     if not np.isfinite(xyz).all() or (uv is not None and not np.isfinite(uv).all()):
         raise UserError(
             f"mesh {quote(name)} has unusable vertices",
@@ -181,22 +185,38 @@ def _add(mesh: Any, matrix: NDArray[np.float64], parts: _Parts, name: str) -> No
 
 
 def _surface(
-    mesh: Any, faces: NDArray[np.int32]
+    mesh: Any, faces: NDArray[np.int32], *, linear: bool
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None, Material, tuple[Any, Rgb] | None]:
-    """(linear colour of each corner or None, uv or None, material, (picture, factor) or None)."""
+    """(linear colour of each corner or None, uv or None, material, (picture, factor) or None).
+
+    Colours at vertices are `linear` in glTF, by its specification, and sRGB elsewhere.
+    """
     visual = mesh.visual
     if visual.kind == "texture":
         picture, factor = _base_colour(visual.material)
         if picture is not None and visual.uv is not None:
             uv = np.asarray(visual.uv, np.float64)
             return None, uv, Material((1, 1, 1), M.IMAGE, grain=0.0, gloss=0.08), (picture, factor)
-        return None, None, Material(_srgb(factor), grain=0.0, gloss=0.1), None
+        attribute = _attribute(mesh)
+        if attribute is None:
+            return None, None, Material(_srgb(factor), grain=0.0, gloss=0.1), None
+        corner = attribute[faces.reshape(-1)] * np.asarray(factor)
+        return corner, None, Material((1, 1, 1), M.VERTEX, grain=0.0, gloss=0.08), None
     if visual.kind in ("vertex", "face"):
         rgba = visual.face_colors if visual.kind == "face" else visual.vertex_colors
         rgb = np.asarray(rgba, np.float64)[:, :3] / 255
         corner = np.repeat(rgb, 3, 0) if visual.kind == "face" else rgb[faces.reshape(-1)]
-        return _linear(corner), None, Material((1, 1, 1), M.VERTEX, grain=0.0, gloss=0.08), None
+        return corner if linear else _linear(corner), None, Material((1, 1, 1), M.VERTEX, grain=0.0, gloss=0.08), None
     return None, None, Material(_GREY, grain=0.0, gloss=0.1), None
+
+
+def _attribute(mesh: Any) -> NDArray[np.float64] | None:
+    """Linear colours [N, 3] at vertices that a glTF file states beside a material."""
+    value = getattr(mesh.visual, "vertex_attributes", {}).get("color")
+    if value is None or len(value) != len(mesh.vertices):
+        return None
+    values = np.asarray(value)[:, :3]
+    return values / np.iinfo(values.dtype).max if np.issubdtype(values.dtype, np.integer) else values.astype(np.float64)
 
 
 def _base_colour(material: Any) -> tuple[Any, Rgb]:

@@ -47,6 +47,9 @@ class Config:
         within("least_rays", self.least_rays, 1, 10**6)
         within("most_rays", self.most_rays, self.least_rays, 10**7)
         within("lr_end", self.lr_end, 1e-6, 1)
+        for name in ("mask", "distortion", "opacity", "near", "depth"):
+            within(name, getattr(self, name), 0, 1e300)
+        within("depth_end", self.depth_end, 1e-9, 1)
         within("distortion_from", self.distortion_from, 0, 1)
         within("near_share", self.near_share, 0, 1)
 
