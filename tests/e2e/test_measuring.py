@@ -1,10 +1,12 @@
 """evaluate, compare, bench: numbers that name their protocol, and refusals to compare what was not measured alike."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from support import cli
 
 import halfseen as hs
@@ -136,3 +138,41 @@ def test_a_view_without_its_object_is_measured_by_what_it_has():
     assert found["undefined"]["psnr_masked"] == 1
     assert found["mean"]["psnr_masked"] == found["views"]["a"]["psnr_masked"]
     assert "psnr" in found["views"]["b"]
+
+
+def test_held_out_views_are_those_of_the_runs_own_capture(pair, still_life_folder, tmp_path, capsys):
+    """Another capture of as many views has no views that this run held out; all of it may be measured."""
+    other = tmp_path / "other"
+    shutil.copytree(still_life_folder, other)
+    for name in ("000", "002", "004"):
+        with Image.open(other / "images" / f"{name}.png") as photo:
+            pixels = np.array(photo)
+        Image.fromarray(255 - pixels).save(other / "images" / f"{name}.png")
+    assert cli("evaluate", pair / "a", "--against", other) == 2
+    assert "other files" in capsys.readouterr().err
+    assert cli("evaluate", pair / "a", "--against", other, "--protocol", "all") == 0
+
+
+def test_runs_of_other_photos_under_the_same_names_are_not_compared(pair, tmp_path, capsys):
+    shutil.copytree(pair / "b", tmp_path / "b")
+    metrics = json.loads((tmp_path / "b" / "metrics.json").read_text())
+    metrics["held_out"]["photos"] = "0" * 64
+    (tmp_path / "b" / "metrics.json").write_text(json.dumps(metrics))
+    assert cli("compare", pair / "a", tmp_path / "b") == 2
+    assert "same photos" in capsys.readouterr().err
+
+
+def test_a_budget_ends_a_fit_and_is_not_changed_afterwards(still_life_folder, tmp_path, capsys):
+    out = ("--out", tmp_path / "r", "--views", 3, *SMALL)
+    assert cli("reconstruct", still_life_folder, *out, "--budget", "1h", "--steps", 3) == 0
+    assert json.loads((tmp_path / "r" / "config.json").read_text())["method"]["steps"] == 3
+    assert cli("reconstruct", still_life_folder, *out, "--budget", "1h", "--resume") == 2
+    assert "--budget" in capsys.readouterr().err
+
+
+def test_seeds_of_one_scene_are_no_more_scenes():
+    once = cells([1, 2, 3])
+    thrice = [c | {"seed": seed} for c in once for seed in (0, 1, 2)]
+    assert tables.paired(thrice, "plain classic", "plain basic", "psnr", 3) == pytest.approx(
+        tables.paired(once, "plain classic", "plain basic", "psnr", 3)
+    )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import signal
@@ -102,13 +103,8 @@ def start(folder, out, *extra):
     )
 
 
-@pytest.mark.usefixtures("fitted")
 def test_a_killed_run_resumes_to_the_same_bytes(still_life_folder, tmp_path):
-    """Real processes, one killed by a real signal at a moment of its own after its first checkpoint, while levels still join.
-
-    The kernels are compiled before (`fitted`): what a process compiles itself may differ in the last bit from what the next
-    one loads from the cache.
-    """
+    """Real processes, one killed by a real signal at a moment of its own after its first checkpoint, while levels still join."""
     assert start(still_life_folder, tmp_path / "whole").wait(300) == 0
     out = tmp_path / "killed"
     process = start(still_life_folder, out)
@@ -125,6 +121,41 @@ def test_a_killed_run_resumes_to_the_same_bytes(still_life_folder, tmp_path):
     events = [json.loads(line)["event"] for line in (out / "events.jsonl").read_text().splitlines()]
     assert "resume" in events
     assert tensors(out) == tensors(tmp_path / "whole")
+    # The seconds of a run are those of all its sessions.
+    assert hs.open_run(out).seconds() > max(
+        e.get("seconds", 0)
+        for e in map(json.loads, (out / "events.jsonl").read_text().splitlines())
+        if e["event"] == "fitted"
+    )
+
+
+GRADIENTS = """
+import hashlib, torch
+from halfseen.common.rng import generator
+from halfseen.fields import decoder, samplers
+rand = lambda *shape: torch.rand(shape, generator=generator(0, str(shape)))
+config = decoder.Config()
+weights = {k: v.requires_grad_() for k, v in decoder.create(config, 8, generator(0, "w")).items()}
+features = (rand(400, 8) - 0.5).requires_grad_()
+directions = torch.nn.functional.normalize(rand(20, 3), dim=-1)
+density, colour = decoder.decode(features, rand(400, 3), directions, samplers.packed(rand(20, 20), rand(20, 20)), weights, config)
+(density.sum() + (colour * rand(400, 3)).sum()).backward()
+print([hashlib.sha256(t.grad.numpy().tobytes()).hexdigest() for t in (features, *weights.values())])
+"""
+
+
+def test_who_compiles_and_who_loads_a_kernel_get_the_same_bytes(tmp_path):
+    """The sums over samples are ordered in the source: a compiler is not free to order them differently each time."""
+    environment = {**os.environ, "HALFSEEN_CACHE": str(tmp_path)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    said = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", GRADIENTS], env=environment, capture_output=True, text=True, check=True
+        )
+        said.append(done.stdout)
+        assert list(tmp_path.rglob("*.nbi"))
+    assert said[0] == said[1]
 
 
 def test_resume_with_other_settings_is_refused(fitted, still_life_folder, capsys):
@@ -284,6 +315,8 @@ def test_objects_with_masks_stand_on_their_background(tmp_path):
         (("--set", "hashgrid.features=3"), "1, 2, 4, 8"),
         (("--set", "steps=0"), "1 to"),
         (("--set", "lr_end=-1"), "out of range"),
+        (("--set", "kind=triplane"), "--field"),
+        (("--set", "stereo.sources=0"), "out of range"),
     ],
 )
 def test_wrong_arguments(still_life_folder, tmp_path, capsys, extra, sentence):

@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import os
+import pickle
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -189,3 +190,9 @@ def test_shape_letters_are_checked():
             shapes.check(bad, "V 3 3", "x")
     with pytest.raises(ValueError, match="expected"):
         shapes.check(torch.zeros(2, 3), "N N", "x")
+
+
+def test_errors_cross_processes():
+    error = pickle.loads(pickle.dumps(UserError("wrong", got="a", accepted="b", do="Mend it.")))
+    assert isinstance(error, UserError)
+    assert (str(error), error.do) == ("wrong: got a; accepted: b. Mend it.", "Mend it.")

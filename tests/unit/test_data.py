@@ -1,6 +1,7 @@
 """Protocols, normalisation, loading, point clouds, reports."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -276,3 +277,23 @@ def test_depth_has_the_last_word_where_axes_meet_in_mid_air():
     assert frame.source == "the median of the depth maps"
     near = tuple(replace(v, depth=None, near_far=None) for v in capture.views)
     assert normalise.measure(replace(capture, views=near, points=None)).source == "where the optical axes meet"
+
+
+def test_an_object_without_a_mask_in_one_photo_is_refused():
+    views = cut_outs()
+    whole = Capture(
+        (*views, replace(views[0], name="bare", mask=None, image=PictureArray(torch.rand(8, 8, 3)))), "t", Path()
+    )
+    with pytest.raises(UserError, match="bare"):
+        load(replace(whole, mask_role="object"), 8)
+    assert load(replace(whole, mask_role="valid"), 8).mask_role == "valid"
+
+
+def cut_outs():
+    """Two white pictures with a red square, and masks of it."""
+    mask = torch.zeros(8, 8)
+    mask[2:6, 2:6] = 1
+    rgb = 1 - mask[..., None] * torch.tensor([0.0, 1.0, 1.0])
+    camera = random_cameras(2, 0)
+    sized = replace(camera, sizes=torch.tensor([[8, 8]] * 2))
+    return [View(f"v{i}", PictureArray(rgb), sized[i], mask=PictureArray(mask)) for i in range(2)]

@@ -391,3 +391,30 @@ def test_colours_at_vertices_beside_a_material_are_multiplied_with_it():
     assert picture is None
     assert material.kind == materials.VERTEX
     assert colour[0].tolist() == pytest.approx([0.5, 0, 0.5])
+
+
+def test_one_broken_mesh_does_not_keep_the_others_from_being_made(tmp_path, capsys):
+    write_obj(tmp_path)
+    (tmp_path / "broken.stl").write_bytes(b"no mesh")
+    options = ("--views", 2, "--size", 24, "--layout", "transforms", "--workers")
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        assert cli("data", "render", tmp_path, *options, workers, "--out", out) == 2
+        said = capsys.readouterr()
+        assert "broken" in said.err
+        assert "1 captures" in said.out
+        assert (out / "two" / "transforms.json").is_file()
+
+
+def test_imperfect_renders_of_users_meshes(tmp_path):
+    write_obj(tmp_path)
+    options = ("--views", 2, "--size", 24, "--layout", "transforms", "--workers", 1)
+    flaws = ("--pose-noise", 2, "--exposure", 0.5, "--photo-like")
+    assert cli("data", "render", tmp_path / "two.obj", *options, "--out", tmp_path / "a") == 0
+    assert cli("data", "render", tmp_path / "two.obj", *options, *flaws, "--out", tmp_path / "b") == 0
+    facts = json.loads((tmp_path / "b" / "two" / "world.json").read_text())
+    assert (facts["pose_noise_degrees"], facts["exposure_stops"]) == (2, 0.5)
+    assert facts["photo_like"]["defocus"] > 0
+    a, b = (formats.read([tmp_path / n / "two"]) for n in "ab")
+    assert not torch.allclose(a.cameras().c2w, b.cameras().c2w)
+    assert not torch.equal(a.views[0].image.read(), b.views[0].image.read())

@@ -349,3 +349,35 @@ def test_members_stay_what_they_were(name):
         return
     difference = torch.tensor(now) - torch.tensor(known[name])
     assert int(difference.abs().max()) <= GOLDEN_TOLERANCE
+
+
+def test_a_rig_moves_as_one():
+    """A wall stands where one camera of a rig is: all three step aside together, and keep their distances."""
+    block = shapes.box((1.0, 1.0, 1.0))
+    world = Geometry(block)
+    stage = layouts.Stage((4.0, 0.0, 0.0), 1.0, 1.0, half=(5.0, 5.0, 2.0), eye=0.0)
+    eye = torch.tensor([[0.0, 0.1, 0.0], [-0.9, 0.1, 0.0], [-1.8, 0.1, 0.0], [3.0, 3.0, 0.0]], dtype=torch.float64)
+    raw = paths.look_at(eye, eye + torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
+    clear = clearance.step_clear(world, cams.make(raw, (30.0, 30.0, 16.0, 12.0), SIZE), stage, together=3)
+    assert clearance.is_clear(world, clear.centres.numpy()).all()
+    torch.testing.assert_close(clear.centres[:3].diff(dim=0), eye[:3].diff(dim=0))
+    assert torch.equal(clear.centres[3], eye[3])
+
+
+def test_who_finds_no_room_goes_where_someone_else_stands():
+    world = Geometry(shapes.box((4.0, 4.0, 4.0)))
+    stage = layouts.Stage((0.0, 0.0, 0.0), 1.0, 1.0, half=(5.0, 5.0, 2.0), eye=0.0)
+    eye = torch.tensor([[0.3, 0.0, 0.0], [9.0, 0.0, 0.0]], dtype=torch.float64)
+    raw = paths.look_at(eye, eye + torch.tensor([0.0, 1.0, 0.0]), torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
+    clear = clearance.step_clear(world, cams.make(raw, (30.0, 30.0, 16.0, 12.0), SIZE), stage)
+    assert torch.equal(clear.centres, eye[[1, 1]])
+
+
+def test_what_cameras_do_leaves_the_white_behind_objects_white():
+    family = families.by_name("chairs")
+    flaws = sample.Imperfect(0.0, 0.0, 0.8, corrupt.Camera())
+    exact, taken = (sample.capture(family, 3, views=3, size=SIZE, imperfect=f) for f in (None, flaws))
+    for a, b in zip(exact.views, taken.views, strict=True):
+        outside = a.mask.read_grey() == 0
+        assert torch.equal(b.image.read()[outside], torch.ones(int(outside.sum()), 3))
+        assert float((a.image.read() - b.image.read()).abs()[~outside].mean()) > 0.02

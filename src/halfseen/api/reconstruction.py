@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,20 +10,20 @@ from typing import Any
 
 import torch
 
-from halfseen import __version__
 from halfseen.api import evaluation
 from halfseen.cameras.similarity import Similarity
 from halfseen.common import config as configs
 from halfseen.common.errors import UserError, quote
-from halfseen.common.files import sha256
-from halfseen.common.jsonfile import read_json
+from halfseen.common.log import logger
 from halfseen.common.threads import peak_memory_mib
 from halfseen.data import formats, normalise, protocols
 from halfseen.data import load as loading
-from halfseen.data.capture import Capture, Picture, PictureArray, Split
+from halfseen.data.capture import Capture, Split
+from halfseen.export.measured import headline
 from halfseen.images import io
 from halfseen.methods.contract import Estimate, Method
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
+from halfseen.runs import provenance
 from halfseen.runs import run as runs
 from halfseen.runs.fields import load_field
 from halfseen.runs.record import record
@@ -40,9 +36,11 @@ AUTO = "plain"
 DEFAULT_MAX_SIZE = 256
 # Smallest work size and number of steps that make sense.
 # SSIM's window has 11 pixels.
-_LEAST_SIZE, _LEAST_STEPS = 16, 1
+_LEAST_SIZE, _LEAST_STEPS, _MOST_STEPS = 16, 1, 10**7
 # Mask values above this count as valid photo.
 _VALID = 0.5
+# Renderings that are less opaque than this on the mean show nothing.
+_EMPTY = 0.01
 # Views that are rendered for the score of a run, inputs and held-out ones each, and those that are shown in previews/.
 MAX_MEASURED, SHOWN_HELD_OUT = 6, 3
 HELD_OUT = "held-out.png"
@@ -98,7 +96,8 @@ def reconstruct(
 ) -> Run:
     """Rebuild a scene into the run folder `out` and return the finished run.
 
-    A `budget` in seconds becomes a number of steps by timing a few of them here, so that the run can be repeated by its steps.
+    A `budget` in seconds becomes a number of steps by timing a few of them here, so that the run can be repeated by its steps;
+    with `steps`, whichever ends first.
     """
     if not isinstance(capture, Capture):
         capture = formats.read([Path(capture)])
@@ -110,6 +109,13 @@ def reconstruct(
     request = _request(chosen, variant, field, split, max_size, seed, steps, settings)
     where = device_named(device)
     path = Path(out) if out is not None else Path("runs") / f"{capture.folder.resolve().name}-{chosen.name}"
+    if resume and budget is not None:
+        raise UserError(
+            "--budget cannot be changed once a run has begun",
+            got="--budget with --resume",
+            accepted="--resume alone: the run goes on to the steps that were planned",
+            do="Leave --budget out.",
+        )
     if resume:
         run = _reopen(path, request, capture, split)
     else:
@@ -168,6 +174,13 @@ def _request(
 
 
 def _method_config(method: Method, request: Request, capture: Capture) -> Any:
+    if any(s.split("=")[0] == "kind" for s in request.settings):
+        raise UserError(
+            "the kind of field is no setting",
+            got="--set kind=...",
+            accepted=", ".join(method.fields),
+            do="Use --field.",
+        )
     cfg = configs.apply_overrides(method.variants[request.variant], request.settings)
     if request.steps is not None:
         cfg = replace(cfg, steps=request.steps)
@@ -191,7 +204,9 @@ def _create(
     frame = normalise.measure(loaded)
     cfg = _method_config(method, request, loaded)
     if budget is not None:
-        cfg = _within_budget(method, cfg, normalise.move(loaded, frame.to_box), frame.to_box.inverse(), device, budget)
+        most = request.steps or _MOST_STEPS
+        boxed, to_user = normalise.move(loaded, frame.to_box), frame.to_box.inverse()
+        cfg = replace(cfg, steps=min(most, _within_budget(method, cfg, boxed, to_user, device, budget)))
     sizes = [(v.image.width, v.image.height) for v in selected.views]
     document = {
         "request": configs.to_plain(request),
@@ -210,12 +225,12 @@ def _create(
 
 def _within_budget(
     method: Method, cfg: Any, boxed: Capture, to_user: Similarity, device: torch.device, budget: float
-) -> Any:
-    """The config with as many steps as the budget (seconds) allows on this machine."""
+) -> int:
+    """As many steps as the budget (seconds) allows on this machine."""
     if not budget > 0:
         raise UserError("--budget is too small", got=f"{budget:g} s", accepted="more than 0", do="Write --budget 5m.")
     estimate = method.estimate(boxed, to_user, cfg, device)
-    return replace(cfg, steps=max(_LEAST_STEPS, int(cfg.steps * budget / estimate.seconds)))
+    return max(_LEAST_STEPS, int(cfg.steps * (budget - estimate.before) / (estimate.seconds - estimate.before)))
 
 
 def _check_masks(capture: Capture) -> None:
@@ -247,8 +262,7 @@ def _reopen(path: Path, request: Request, capture: Capture, split: Split) -> Run
             accepted=", ".join(f"{k}={stored.get(k)}" for k in different),
             do="Use the same settings, or another --out.",
         )
-    used = capture.select(run.config["split"]["train"]) if len(capture) > max(run.config["split"]["train"]) else capture
-    if _fingerprints(used) != read_json(path / runs.PROVENANCE).get("inputs"):
+    if not provenance.same_inputs(run, capture):
         raise UserError(
             f"run {quote(str(path))} was started from other photos",
             got="files that differ",
@@ -271,6 +285,7 @@ def _fit(
     boxed = normalise.move(capture, to_user.inverse())
     cfg: Any = configs.from_plain(method.config, run.config["method"], "config.json: method")
     state = run.load() if run.checkpoints() else None
+    spent = run.seconds()
     on_start(run, None if state else method.estimate(boxed, to_user, cfg, device))
     run.event("resume" if state else "start", step=state[0] if state else 0, device=str(device))
     started, last = time.monotonic(), None
@@ -278,7 +293,7 @@ def _fit(
     for snapshot in record(run, method.reconstruct(boxed, to_user, cfg, seed, device=device, state=state)):
         last = snapshot
         on_snapshot(snapshot)
-    _finish(run, capture, held_out, last, time.monotonic() - started)
+    _finish(run, capture, held_out, last, spent + time.monotonic() - started)
 
 
 def _split_of(run: Run, views: int) -> Split:
@@ -304,20 +319,23 @@ def _finish(run: Run, capture: Capture, held_out: Capture, last: Snapshot | None
     """Measure the fit on its own inputs and on views that were held out, and close the run."""
     field = last.field if last is not None else load_field(run)
     shown_inputs = capture.select(_thinned(range(len(capture))))
-    inputs, _ = evaluation.measure(run, field, shown_inputs, evaluation.INPUTS)
+    found = evaluation.measure(run, field, shown_inputs, evaluation.INPUTS)
     metrics: dict[str, Any] = {
         "seconds": round(seconds, 1),
         "peak_memory_mib": peak_memory_mib(),
         "work_sizes": run.config["work_sizes"],
         "photo_sizes": run.config["photo_sizes"],
         "views": len(capture),
-        "psnr_inputs": round(evaluation.headline(inputs), 3),
-        "inputs": inputs,
+        "opacity_inputs": round(found.opacity, 4),
+        "psnr_inputs": round(headline(found.numbers), 3),
+        "inputs": found.numbers,
     }
+    if found.opacity < _EMPTY:
+        logger.warning("the fit ended with nothing in it: its renderings are %.1f %% opaque", 100 * found.opacity)
     if len(held_out):
-        measured, shown = evaluation.measure(run, field, held_out, evaluation.HELD_OUT)
-        metrics |= {"psnr_held_out": round(evaluation.headline(measured), 3), "held_out": measured}
-        _show(shown, run.path / runs.PREVIEWS / HELD_OUT)
+        held = evaluation.measure(run, field, held_out, evaluation.HELD_OUT)
+        metrics |= {"psnr_held_out": round(headline(held.numbers), 3), "held_out": held.numbers}
+        _show(held.shown, run.path / runs.PREVIEWS / HELD_OUT)
     run.finish(metrics)
     run.event("finished", **{k: v for k, v in metrics.items() if k in ("psnr_inputs", "psnr_held_out", "seconds")})
 
@@ -328,35 +346,9 @@ def _show(pairs: list[tuple[torch.Tensor, torch.Tensor]], path: Path) -> None:
     io.write_png(path, torch.cat([torch.cat([p[row] for p in alike], 1) for row in (0, 1)], 0))
 
 
-def _fingerprints(capture: Capture) -> list[dict[str, str]]:
-    """What each view was made of: hashes of its picture, mask and depth files, and of its camera and lens."""
-    rows = []
-    for view in capture.views:
-        row = {"name": view.name}
-        depth = None if view.depth is None else view.depth.source
-        for kind, path in (("sha256", _path(view.image)), ("mask", _path(view.mask)), ("depth", depth)):
-            if isinstance(path, Path):
-                row[kind] = sha256(path)
-        if view.camera is not None:
-            numbers = [view.camera.c2w.tolist(), view.camera.intrinsics.tolist(), view.lens.model, view.lens.params]
-            row["camera"] = hashlib.sha256(json.dumps(numbers).encode()).hexdigest()
-        rows.append(row)
-    return rows
-
-
-def _path(picture: Picture | None) -> Path | None:
-    return None if picture is None or isinstance(picture, PictureArray) else picture.path
-
-
 def _provenance(capture: Capture, request: Request) -> dict[str, Any]:
     return {
-        "halfseen": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "inputs": _fingerprints(capture),
-        "cameras_from": capture.layout,
+        **provenance.describe(capture),
         "method": request.method,
         "variant": request.variant,
         "priors": [],

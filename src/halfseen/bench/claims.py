@@ -17,17 +17,16 @@ from typing import Any, Literal
 
 import torch
 
+from halfseen.common.config import to_plain
 from halfseen.common.errors import UserError, quote
 from halfseen.common.files import write_text
 from halfseen.common.jsonfile import read_json
 from halfseen.data import formats, normalise, protocols
 from halfseen.data import load as loading
 from halfseen.data.capture import Capture, Split
-from halfseen.export import frames as framing
+from halfseen.export.measured import measure
 from halfseen.images import color
 from halfseen.methods.plain.algorithm import METHOD
-from halfseen.metrics import protocol as measuring
-from halfseen.metrics.protocol import Pair, Protocol
 from halfseen.worlds import families, sample, seeds
 
 Tier = Literal["quick", "full"]
@@ -91,8 +90,9 @@ def cells(tier: Tier, captures: Path | None) -> list[Cell]:
 
 
 def path_of(cell: Cell, out: Path) -> Path:
-    """The file of a cell: its name is a hash of what it is and of the settings of its tier."""
-    plain = json.dumps([asdict(cell), asdict(TIERS[cell.tier])], sort_keys=True)
+    """The file of a cell: its name is a hash of what it is, of the settings of its tier, and of those of its row."""
+    method = to_plain(METHOD.variants[cell.row.split()[1]])
+    plain = json.dumps([asdict(cell), asdict(TIERS[cell.tier]), method], sort_keys=True)
     return out / CELLS / f"{hashlib.sha256(plain.encode()).hexdigest()[:16]}.json"
 
 
@@ -149,19 +149,9 @@ def _measured(
     boxed, to_user = normalise.move(inputs, frame.to_box), frame.to_box.inverse()
     for snapshot in METHOD.reconstruct(boxed, to_user, cfg, cell.seed, device=torch.device("cpu")):
         last = snapshot
-    held = loading.load(replace(capture.select(targets), background=inputs.background), settings.size)
-    frames = framing.render(last.field, None, held.cameras(), inputs.background or color.WHITE)
-    masked = held.mask_role == "object" and all(v.mask is not None for v in held.views)
-    pairs = []
-    for view, picture in zip(held.views, frames, strict=True):
-        inside = view.mask.read_grey() > _INSIDE if masked and view.mask is not None else None
-        pairs.append(Pair(view.name, picture.rgb, view.image.read()[..., :3], inside))
-    mask = f"object mask > {_INSIDE}" if masked else measuring.NO_MASK
-    return measuring.measure(pairs, Protocol(f"{cell.claim}-{cell.tier}", split.name, None, mask))
-
-
-# Mask values above this belong to the object.
-_INSIDE = 0.5
+    name = f"{cell.claim}-{cell.tier}"
+    background = inputs.background or color.WHITE
+    return measure(last.field, capture.select(targets), settings.size, background, name, split.name).numbers
 
 
 def _commit() -> str:

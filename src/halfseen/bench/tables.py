@@ -47,16 +47,22 @@ def aims(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def paired(
     cells: Sequence[dict[str, Any]], row: str, base: str, key: str, views: int
 ) -> tuple[float, float, float, int]:
-    """(mean difference of two rows over the same scenes and seeds, lower and upper end of its interval, number of pairs)."""
+    """(mean difference of two rows over the same scenes, lower and upper end of its interval, number of scenes).
+
+    Seeds of one scene are no new scenes: they are averaged before scenes are drawn again.
+    """
     named = {(c["row"], c["scene"], c["seed"]): c["metrics"][key] for c in cells if c["views"] == views}
-    pairs = [(v, named[base, s, k]) for (r, s, k), v in named.items() if r == row and (base, s, k) in named]
-    if not pairs:
+    by_scene: dict[str, list[float]] = {}
+    for (r, scene, seed), value in named.items():
+        if r == row and (base, scene, seed) in named:
+            by_scene.setdefault(scene, []).append(value - named[base, scene, seed])
+    if not by_scene:
         return 0.0, 0.0, 0.0, 0
-    difference = np.array([a - b for a, b in pairs])
+    difference = np.array([fmean(v) for v in by_scene.values()])
     rng = np.random.Generator(np.random.PCG64(derive_seed(0, f"bootstrap/{row}/{base}/{key}")))
-    means = difference[rng.integers(len(pairs), size=(_RESAMPLES, len(pairs)))].mean(1)
+    means = difference[rng.integers(len(difference), size=(_RESAMPLES, len(difference)))].mean(1)
     low, high = np.quantile(means, [(1 - _COVERAGE) / 2, (1 + _COVERAGE) / 2])
-    return float(difference.mean()), float(low), float(high), len(pairs)
+    return float(difference.mean()), float(low), float(high), len(difference)
 
 
 def markdown(table: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> str:
@@ -70,10 +76,12 @@ def markdown(table: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -
         chosen = [r for r in table if r["row"] == row and r["views"] == views]
         means = [_mean([r[c] for r in chosen if c in r]) for c in columns]
         lines.append(f"| **{row}** | {views} | mean of {len(chosen)} | {' | '.join(means)} | |")
+    commits = sorted({str(r["commit"])[:7] for r in table})
+    lines.append(f"\nComputed at commit {', '.join(commits)}, seeds {sorted({r['seed'] for r in table})}.")
     for aim in found:
         low, high = aim["interval"]
         met = "met" if aim["met"] else "not met"
-        lines.append(f"\n{aim['aim']}: {aim['value']:.2f} [{low:.2f}, {high:.2f}], n = {aim['n']}, aim {aim['target']:g}: {met}")  # fmt: skip
+        lines.append(f"\n{aim['aim']}: {aim['value']:.2f} [{low:.2f}, {high:.2f}], n = {aim['n']} scenes, aim {aim['target']:g}: {met}")  # fmt: skip
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from halfseen.cli.progress import Progress
+from halfseen.common.errors import UserError
 from halfseen.common.threads import one_thread
 
 if TYPE_CHECKING:
@@ -53,31 +55,51 @@ def run(work: Work, jobs: Mapping[str, object], order: Order) -> None:
     waiting = {name: job for name, job in jobs.items() if not (order.out / name).exists()}
     progress = Progress("making captures")
     said: dict[str, None] = {}
-    for done, sentences in enumerate(_each(work, waiting, order), 1):
-        said.update(dict.fromkeys(sentences))
+    failed: list[UserError] = []
+    for done, outcome in enumerate(_each(work, waiting, order), 1):
+        if isinstance(outcome, UserError):
+            failed.append(outcome)
+        else:
+            said.update(dict.fromkeys(outcome))
         progress.update(done, len(waiting))
-    kept = len(jobs) - len(waiting)
-    print(
-        f"{len(waiting)} captures in {order.out} as {order.layout}" + (f"; {kept} were there already" if kept else "")
-    )
+    kept, made = len(jobs) - len(waiting), len(waiting) - len(failed)
+    print(f"{made} captures in {order.out} as {order.layout}" + (f"; {kept} were there already" if kept else ""))
     for sentence in said:
         print(f"  {sentence}")
+    _report(failed, len(waiting))
 
 
-def _each(work: Work, waiting: Mapping[str, object], order: Order) -> Iterator[list[str]]:
+def _report(failed: list[UserError], count: int) -> None:
+    """One thing that cannot be read must not keep the others from being made; it is an error all the same."""
+    if count == 1 and failed:
+        raise failed[0]
+    if failed:
+        for error in failed[1:]:
+            print(f"error: {error}\n", file=sys.stderr)
+        raise failed[0]
+
+
+def _each(work: Work, waiting: Mapping[str, object], order: Order) -> Iterator[list[str] | UserError]:
     count = min(order.workers if order.workers is not None else os.cpu_count() or 1, len(waiting))
     if count <= 1:
         for name, job in waiting.items():
-            yield _write(work, job, order.out / name, order)
+            yield _try(work, job, order.out / name, order)
         return
     with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=one_thread) as pool:
-        futures = [pool.submit(_write, work, job, order.out / name, order) for name, job in waiting.items()]
+        futures = [pool.submit(_try, work, job, order.out / name, order) for name, job in waiting.items()]
         try:
             for future in futures:
                 yield future.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _try(work: Work, job: object, folder: Path, order: Order) -> list[str] | UserError:
+    try:
+        return _write(work, job, folder, order)
+    except UserError as error:
+        return error
 
 
 def _write(work: Work, job: object, folder: Path, order: Order) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +15,7 @@ from halfseen.common.errors import UserError, quote
 
 if TYPE_CHECKING:
     from halfseen.cli.making import Made
+    from halfseen.worlds.sample import Imperfect
 
 _MAX_SIZE = 4096
 # Degrees and stops: beyond this nothing can be made of a capture.
@@ -50,6 +51,8 @@ class DataMake:
     """Standard deviation of errors in the stated poses, in degrees (and hundredths of a unit)."""
     exposure: float = 0.0
     """Standard deviation of brightness between pictures, in stops."""
+    photo_like: bool = False
+    """Pictures as a phone would take them: white balance, tone curve, defocus, noise, JPEG."""
     mesh: bool = False
     """Also write the true surface, mesh.ply."""
     visibility: bool = False
@@ -70,13 +73,12 @@ class DataMake:
                 accepted=", ".join(sorted(set(layouts.LAYOUTS) - layouts.AROUND_OBJECTS)),
                 do="Choose one of these.",
             )
-        _check_range("--pose-noise", self.pose_noise, 0, _MAX_NOISE)
-        _check_range("--exposure", self.exposure, 0, _MAX_NOISE)
         _check_range("--objects", self.objects, 1, seeds.RANGES[self.purpose][1])
         _check_range("--first", self.first, 0, seeds.RANGES[self.purpose][1] - self.objects)
+        flaws = _flaws(self.pose_noise, self.exposure, self.photo_like)
         members = [seeds.seed_of(self.purpose, self.first + i) for i in range(self.objects)]
         jobs = {f"{family.name}-{seed:010d}": seed for seed in members}
-        work = partial(_make_one, family.name, self.cameras, views, self.size, self.pose_noise, self.exposure)
+        work = partial(_make_one, family.name, self.cameras, views, self.size, flaws)
         making.run(work, jobs, making.Order(self.out, self.layout, self.mesh, self.visibility, self.workers))
 
 
@@ -100,6 +102,12 @@ class DataRender:
     """Which axis points up (auto: y for glTF and OBJ, z for PLY and STL)."""
     seed: int = 0
     """Seed of the cameras."""
+    pose_noise: float = 0.0
+    """Standard deviation of errors in the stated poses, in degrees (and hundredths of a unit)."""
+    exposure: float = 0.0
+    """Standard deviation of brightness between pictures, in stops."""
+    photo_like: bool = False
+    """Pictures as a phone would take them: white balance, tone curve, defocus, noise, JPEG."""
     mesh: bool = False
     """Also write the surface as it was rendered, mesh.ply."""
     visibility: bool = False
@@ -112,8 +120,9 @@ class DataRender:
 
         views = _views(self.views, self.cameras, layouts.LAYOUTS)
         _check_range("--size", self.size, 8, _MAX_SIZE)
+        flaws = _flaws(self.pose_noise, self.exposure, self.photo_like)
         jobs = _mesh_jobs(self.meshes)
-        work = partial(_render_one, self.up, self.cameras, views, self.size, self.seed)
+        work = partial(_render_one, self.up, self.cameras, views, self.size, flaws, self.seed)
         making.run(work, jobs, making.Order(self.out, self.layout, self.mesh, self.visibility, self.workers))
 
 
@@ -169,29 +178,48 @@ def _check_range(option: str, value: float, low: float, high: float) -> None:
         raise UserError(f"{option} is out of range", got=str(value), accepted=accepted, do="Change it.")
 
 
-def _make_one(
-    family: str, cameras: str | None, views: int, size: int, pose_noise: float, exposure: float, seed: int
-) -> Made:
+def _flaws(pose_noise: float, exposure: float, photo_like: bool) -> Imperfect:
+    from halfseen.worlds.corrupt import Camera
+    from halfseen.worlds.sample import Imperfect
+
+    _check_range("--pose-noise", pose_noise, 0, _MAX_NOISE)
+    _check_range("--exposure", exposure, 0, _MAX_NOISE)
+    return Imperfect(pose_noise, pose_noise / 100, exposure, Camera() if photo_like else None)
+
+
+def _flaw_facts(flaws: Imperfect) -> dict[str, object]:
+    return {
+        "pose_noise_degrees": flaws.pose_degrees,
+        "pose_noise_units": flaws.pose_distance,
+        "exposure_stops": flaws.exposure,
+        "photo_like": None if flaws.photo is None else asdict(flaws.photo),
+    }
+
+
+def _make_one(family: str, cameras: str | None, views: int, size: int, flaws: Imperfect, seed: int) -> Made:
     from halfseen.worlds import families, sample
 
     chosen = families.by_name(family)
     shape = (size, size) if chosen.background == "white" else (size, round(0.75 * size))
-    flaws = sample.Imperfect(pose_noise, pose_noise / 100, exposure)
     shot = sample.shoot(chosen, seed, layout=cameras, views=views, size=shape, imperfect=flaws)
     facts = {
         "family": family,
         "seed": seed,
         "cameras": cameras or chosen.layout,
         "background": chosen.background,
-        "pose_noise_degrees": pose_noise,
-        "pose_noise_units": flaws.pose_distance,
-        "exposure_stops": exposure,
+        **_flaw_facts(flaws),
     }
     return making.Made(shot, facts)
 
 
 def _render_one(
-    up: Literal["auto", "y", "z"], cameras: str, views: int, size: int, seed: int, job: tuple[str, Path]
+    up: Literal["auto", "y", "z"],
+    cameras: str,
+    views: int,
+    size: int,
+    flaws: Imperfect,
+    seed: int,
+    job: tuple[str, Path],
 ) -> Made:
     from halfseen.common.rng import derive_seed
     from halfseen.worlds import sample, user_meshes
@@ -209,7 +237,7 @@ def _render_one(
         "cameras": cameras,
         "seed": seed,
         "camera_seed": own_seed,
+        **_flaw_facts(flaws),
     }
-    return making.Made(
-        sample.shoot_model(loaded.model, cameras, views, (size, size), own_seed), facts, tuple(loaded.notes)
-    )
+    shot = sample.shoot_model(loaded.model, cameras, views, (size, size), own_seed, flaws)
+    return making.Made(shot, facts, tuple(loaded.notes))

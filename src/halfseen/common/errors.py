@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 from pathlib import Path
 
 EXIT_OK = 0
@@ -20,6 +21,10 @@ class UserError(Exception):
     def __init__(self, wrong: str, *, got: str, accepted: str, do: str) -> None:
         self.wrong, self.got, self.accepted, self.do = wrong, got, accepted, do
         super().__init__(f"{wrong}: got {got}; accepted: {accepted}. {do}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors of worker processes arrive whole."""
+        return partial(UserError, self.wrong, got=self.got, accepted=self.accepted, do=self.do), ()
 
 
 def quote(value: object) -> str:

@@ -26,7 +26,7 @@ def is_cold() -> bool:
 
 
 def kernel(
-    *, parallel: bool = False, fastmath: bool = False, inline: bool = False
+    *, parallel: bool = False, fastmath: bool | tuple[str, ...] = False, inline: bool = False
 ) -> Callable[[Callable[..., Any]], Any]:
     """Declare a compiled function. It is compiled at its first call for each kind of argument, and then kept on disk."""
 
@@ -36,10 +36,11 @@ def kernel(
 
         before = config.CACHE_DIR  # type: ignore[attr-defined]
         config.CACHE_DIR = before or str(cache_folder())  # type: ignore[attr-defined]
+        flags = fastmath if isinstance(fastmath, bool) else set(fastmath)
         try:
             # An outer function without the lock would let two threads compile at once; numba has one of its own.
             return numba.njit(
-                cache=True, parallel=parallel, fastmath=fastmath, nogil=True, inline="always" if inline else "never"
+                cache=True, parallel=parallel, fastmath=flags, nogil=True, inline="always" if inline else "never"
             )(function)
         finally:
             config.CACHE_DIR = before  # type: ignore[attr-defined]

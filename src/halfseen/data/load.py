@@ -10,6 +10,7 @@ from torch import Tensor
 from halfseen.cameras import lens as lenses
 from halfseen.cameras.cameras import Cameras
 from halfseen.cameras.lens import Lens
+from halfseen.common.errors import UserError, quote
 from halfseen.data.capture import Capture, Colour, Depth, MaskRole, PictureArray, VideoFrame, View
 from halfseen.images import color, resize, video
 
@@ -159,6 +160,13 @@ def _mask_meaning(capture: Capture, views: tuple[View, ...], cut: bool) -> _Mean
     """Stated roles win; transparency cuts out an object; else pictures that are constant outside their masks show one."""
     if all(v.mask is None for v in views):
         return _Meaning(None, capture.background)
+    meaning = _meaning_of_masks(capture, views, cut)
+    if meaning.role == "object":
+        _check_complete(views)
+    return meaning
+
+
+def _meaning_of_masks(capture: Capture, views: tuple[View, ...], cut: bool) -> _Meaning:
     constant = None if cut else _constant_outside(views)
     if capture.mask_role == "valid":
         return _Meaning("valid", None)
@@ -175,6 +183,18 @@ def _mask_meaning(capture: Capture, views: tuple[View, ...], cut: bool) -> _Mean
         return _Meaning("object", constant, note=note)
     note = 'masks are taken as the usable part of each photo (black is ignored); state "mask_role": "object" if they cut out the object'
     return _Meaning("valid", None, note=note)
+
+
+def _check_complete(views: tuple[View, ...]) -> None:
+    """An object must be cut out of every photo: where its outline is unknown, all that is around it would be taken for it."""
+    without = [v.name for v in views if v.mask is None]
+    if without:
+        raise UserError(
+            f"{len(without)} of {len(views)} photos of an object have no mask",
+            got=f"none for {quote(without[0])}",
+            accepted="a mask for every photo, or transparency that cuts the object out",
+            do="Add the masks, leave these photos out with --view-ids, or remove all masks to rebuild the whole place.",
+        )
 
 
 def _same_colour(a: Colour, b: Colour) -> bool:

@@ -14,8 +14,6 @@ from halfseen.common.config import within
 from halfseen.common.rng import generator
 from halfseen.fields import volume
 
-# Half width of contracted space.
-_CONTRACTED = 2.0
 # Cells looked at together; bounds memory.
 _CHUNK = 65536
 
@@ -73,7 +71,7 @@ def points(cells: Tensor, inside: Tensor, config: Config, *, bounded: bool) -> T
     side = config.side
     corner = torch.stack([cells % side, (cells // side) % side, cells // (side * side)], -1)
     unit = 2 * (corner + inside) / side - 1
-    return unit if bounded else volume.expand(_CONTRACTED * unit)
+    return unit if bounded else volume.expand(volume.CONTRACTED * unit)
 
 
 def update(

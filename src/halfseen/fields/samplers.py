@@ -14,10 +14,6 @@ from halfseen.common.config import within
 from halfseen.fields import operators, volume
 from halfseen.fields.operators import Marched
 
-# Sampling starts at this share of the camera's distance from the box's centre, and ends here (box units).
-_NEAR_SHARE, _FAR = 0.05, 60.0
-# A field that fills the cube only is met between its half diagonals around the centre.
-_CUBE_REACH = 3**0.5
 # Weight that every interval has in resampling, so that none is never looked at.
 _FLOOR = 1e-5
 
@@ -51,17 +47,6 @@ class Sampling:
         within("sampling.gradient_reach", self.gradient_reach, 0, 100)
 
 
-def reach(ray: Rays, *, bounded: bool) -> tuple[Tensor, Tensor]:
-    """(near, far) [P] of rays: around the cube for a bounded field, else as far as anything is looked for."""
-    distance = ray.origins.norm(dim=-1)
-    near = _NEAR_SHARE * distance
-    if bounded:
-        near, far = torch.maximum(distance - _CUBE_REACH, near), distance + _CUBE_REACH
-    else:
-        far = torch.full_like(near, _FAR)
-    return near.contiguous(), far.contiguous()
-
-
 def gradient_scale(ray: Rays, samples: Marched, share: float) -> Tensor:
     """min(1, (t / (share |origin|))^2) of samples [S]."""
     reach = share * ray.origins.norm(dim=-1)
@@ -80,11 +65,12 @@ def march(
     """Samples in occupied cells, with steps `stride` times as long. With a generator each ray starts at a random share of a step."""
     count = len(ray.origins)
     offset = torch.full((count,), 0.5) if generator is None else torch.rand(count, generator=generator)
+    near, far = volume.reach(ray.origins.norm(dim=-1), bounded=bounded)
     steps = (stride * config.step, stride * config.cone)
     return operators.march(
         ray.origins,
         ray.directions,
-        reach(ray, bounded=bounded),
+        (near.contiguous(), far.contiguous()),
         offset.to(ray.origins),
         steps,
         occupied,

@@ -15,12 +15,22 @@ _SHARES = (0.15, 0.6, 0.25)
 _REACH = 1.5
 # A bounded field fills the unit cube only: the half diagonal bounds where a ray can meet it.
 _CUBE_REACH = 3**0.5
+# Contracted space is [-CONTRACTED, CONTRACTED]^3.
+CONTRACTED = 2.0
 # The neighbourhood never starts before this multiple of the near distance.
 _FRONT_GAP = 1.5
 # Distances at which sampling starts (as a share of the camera's distance from the centre) and ends (box units).
 _NEAR_SHARE, _FAR = 0.05, 60.0
 # Points of contracted space nearer to its faces than this are taken to be this near.
 _FACE = 1e-3
+
+
+def reach(distance: Tensor, *, bounded: bool) -> tuple[Tensor, Tensor]:
+    """(near, far) [P] of rays whose origins are `distance` [P] from the box's centre: around the cube, or as far as is looked."""
+    near = _NEAR_SHARE * distance
+    if bounded:
+        return torch.maximum(distance - _CUBE_REACH, near), distance + _CUBE_REACH
+    return near, torch.full_like(near, _FAR)
 
 
 def intervals(distance: Tensor, count: int, generator: torch.Generator | None, *, bounded: bool) -> Tensor:
@@ -30,10 +40,9 @@ def intervals(distance: Tensor, count: int, generator: torch.Generator | None, *
     behind it. With a generator, inner borders are jittered by up to half an interval, so that fitting sees every distance.
     """
     u = _jittered(distance, count, generator)
-    near = _NEAR_SHARE * distance
+    near, far = reach(distance, bounded=bounded)
     if bounded:
-        first = torch.maximum(distance - _CUBE_REACH, near)[:, None]
-        return first + (distance[:, None] + _CUBE_REACH - first) * u
+        return near[:, None] + (far - near)[:, None] * u
     front = torch.maximum(distance - _REACH, near * _FRONT_GAP)
     back = distance + _REACH
     edges = (0.0, _SHARES[0], _SHARES[0] + _SHARES[1], 1.0)
@@ -64,12 +73,12 @@ def weights(density: Tensor, delta: Tensor) -> Tensor:
 def contract(xyz: Tensor) -> Tensor:
     """All of space into [-2, 2]^3: the box stays as it is, the rest is folded in by the largest coordinate (mip-NeRF 360)."""
     size = xyz.abs().amax(-1, keepdim=True).clamp_min(1)
-    return xyz * (2 - 1 / size) / size
+    return xyz * (CONTRACTED - 1 / size) / size
 
 
 def expand(contracted: Tensor) -> Tensor:
     """The inverse of `contract`, for points of [-2, 2]^3 short of its faces."""
     size = contracted.abs().amax(-1, keepdim=True)
     # size = 2 - 1 / r  =>  r = 1 / (2 - size); a point on the face would be at infinity.
-    outer = 1 / (2 - size).clamp_min(_FACE)
+    outer = 1 / (CONTRACTED - size).clamp_min(_FACE)
     return torch.where(size <= 1, contracted, contracted / size.clamp_min(1) * outer)

@@ -150,5 +150,5 @@ def step_length(xyz: Tensor, step: float, cone: float) -> Tensor:
 
 def normalised(xyz: Tensor, *, bounded: bool) -> Tensor:
     """Box points [S, 3] as positions in [0, 1]^3: of the cube, or of contracted space."""
-    unit = (xyz + 1) / 2 if bounded else volume.contract(xyz) / 4 + 0.5
+    unit = (xyz + 1) / 2 if bounded else (volume.contract(xyz) / volume.CONTRACTED + 1) / 2
     return unit.clamp(0, 1)

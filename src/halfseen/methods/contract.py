@@ -19,6 +19,7 @@ class Estimate:
 
     seconds: float
     bytes: int
+    before: float = 0.0  # of these seconds, what passes before the first step
 
 
 class Reconstruct(Protocol):

@@ -23,12 +23,22 @@ from torch import Tensor
 
 from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras
+from halfseen.common.config import within
 from halfseen.poses import stereo_check as check
 from halfseen.poses import stereo_choice as choice
 from halfseen.poses import stereo_kernels as kernels
 from halfseen.poses import stereo_pictures as pictures
 from halfseen.poses import stereo_views as geometry
 from halfseen.poses.stereo_views import Range
+
+_MOST_PLANES = 4096
+_LIMITS = (
+    ("sources", 1, 64), ("step", 0.05, 64), ("least_planes", 4, _MOST_PLANES), ("radius", 1, 32), ("seen", 0, 1),
+    ("min_variance", 0, 1), ("small", 0, 10), ("large", 0, 10), ("contrast", 1e-6, 10), ("min_score", -1, 1),
+    ("min_lead", 0, 2), ("apart", 1, 64), ("full_lead", 1e-6, 2), ("agree", 0, 1), ("agreeing", 0, 64), ("rim_jump", 0, float("inf")),
+    ("support_radius", 0, 16), ("support_tolerance", 0, 1), ("support", 0, 1), ("widen", 0, 10), ("slack", 0, 1),
+    ("least_found", 1, 10**9),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,13 @@ class Config:
     widen: float = 0.15
     slack: float = 0.05
     least_found: int = 200  # pixels; with fewer the first range stays
+
+    def __post_init__(self) -> None:
+        for name, low, high in _LIMITS:
+            within(f"stereo.{name}", getattr(self, name), low, high)
+        within("stereo.most_planes", self.most_planes, self.least_planes, _MOST_PLANES)
+        within("stereo.percentiles", self.percentiles[0], 0, self.percentiles[1])
+        within("stereo.percentiles", self.percentiles[1], self.percentiles[0], 100)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def record(
             run.event("step", step=snapshot.step, phase=snapshot.phase, losses=snapshot.losses)
         if done or time.monotonic() - saved_at > checkpoint_seconds:
             run.save(snapshot.step, snapshot.state())
-            run.event("checkpoint", step=snapshot.step)
+            run.event("checkpoint", step=snapshot.step, seconds=round(time.monotonic() - started, 2))
             for name, picture in snapshot.panels().items():
                 io.write_png(run.path / PREVIEWS / f"{snapshot.step:09d}-{name}.png", picture)
             logger.info("checkpoint at step %d", snapshot.step)

@@ -61,6 +61,17 @@ class Run:
         with (self.path / EVENTS).open("a", encoding="utf-8") as f:
             f.write(line + "\n")
 
+    def seconds(self) -> float:
+        """Seconds of fitting that the last checkpoint holds, over all the times that the run was gone on with."""
+        total, here = 0.0, 0.0
+        for line in (self.path / EVENTS).read_text(encoding="utf-8").splitlines():
+            event = _event(line)
+            if event.get("event") in ("start", "resume"):
+                total, here = total + here, 0.0
+            elif event.get("event") == "checkpoint":
+                here = float(event.get("seconds", 0.0))
+        return total + here
+
     def checkpoints(self) -> list[int]:
         """Steps of complete checkpoints, oldest first."""
         folders = (self.path / CHECKPOINTS).glob("step-*/" + checkpoint.META)
@@ -137,6 +148,15 @@ def open_run(path: Path) -> Run:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _broken(path, f"no usable 'to_user' in {CONFIG}") from error
     return Run(path, config)
+
+
+def _event(line: str) -> dict[str, Any]:
+    """One line of events.jsonl; a line that a kill cut short says nothing."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
 
 
 def _broken(path: Path, got: str) -> UserError:

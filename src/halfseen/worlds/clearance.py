@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from halfseen.cameras.cameras import Cameras
 from halfseen.worlds.geometry import Geometry
@@ -22,21 +23,44 @@ _INSIDE = 0.5
 _STEP, _STEPS = 0.2, 16
 
 
-def step_clear(geometry: Geometry, cameras: Cameras, stage: Stage) -> Cameras:
-    """The cameras of a place that can be walked, none inside a thing; they keep their gaze."""
+def step_clear(geometry: Geometry, cameras: Cameras, stage: Stage, together: int = 1) -> Cameras:
+    """The cameras of a place that can be walked, none inside a thing; they keep their gaze.
+
+    Cameras of one rig, `together` one after the other, move as one. Who finds no room on the way to the middle goes to the
+    nearest place where someone else stands.
+    """
     if stage.half is None:
         return cameras
     eye = cameras.centres.to(torch.float64).numpy().copy()
     # The middle of a place at the height of eyes: above tables.
     middle = np.array([*stage.focus[:2], stage.eye])
+    rig = np.arange(len(eye)) // together
     for _ in range(_STEPS):
-        stuck = np.logical_not(is_clear(geometry, eye))
+        stuck = _stuck(geometry, eye, rig)
         if not stuck.any():
             break
-        eye[stuck] += _STEP * (middle - eye[stuck])
+        eye[stuck[rig]] += _STEP * (middle - _centres(eye, rig))[rig][stuck[rig]]
+    stuck = _stuck(geometry, eye, rig)
+    if stuck.any() and not stuck.all():
+        centres, free = _centres(eye, rig), np.flatnonzero(np.logical_not(stuck))
+        for one in np.flatnonzero(stuck):
+            nearest = free[np.argmin(np.linalg.norm(centres[free] - centres[one], axis=1))]
+            eye[rig == one] = eye[rig == nearest][: int((rig == one).sum())]
     c2w = cameras.c2w.clone()
     c2w[:, :3, 3] = torch.from_numpy(eye).to(c2w)
     return replace(cameras, c2w=c2w)
+
+
+def _stuck(geometry: Geometry, eye: Array, rig: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether any camera of each rig stands inside a thing: [R] booleans."""
+    return np.bincount(rig, np.logical_not(is_clear(geometry, eye))) > 0
+
+
+def _centres(eye: Array, rig: NDArray[np.int64]) -> Array:
+    """Mean places of rigs: [R, 3]."""
+    sums = np.stack([np.bincount(rig, eye[:, k]) for k in range(3)], -1)
+    means: Array = sums / np.bincount(rig)[:, None]
+    return means
 
 
 def is_clear(geometry: Geometry, eye: Array) -> Array:

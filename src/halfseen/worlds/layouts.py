@@ -24,7 +24,7 @@ SRN_VIEWS = 50
 # Elevation range of photos that people take of things (degrees).
 _HAND_HELD = (5.0, 50.0)
 # The rig of three cameras: half the angle between the outer ones (degrees), spacing in metres.
-_RIG_ANGLE, _RIG_SPACING = 40.0, 0.3
+_RIG, _RIG_ANGLE, _RIG_SPACING = 3, 40.0, 0.3
 # Where a car drives, in half widths of the street right of its middle line, and how far it sways: clear of parked cars.
 _DRIVE_OFFSET, _DRIVE_SWAY, _SWAY_RATE = -0.08, 0.1, 0.05
 # No drive goes further than this share of half the street's length.
@@ -130,7 +130,7 @@ def drive(stage: Stage, count: int, size: tuple[int, int], seed: int) -> Cameras
     """Three cameras on a car (left, middle, right), frame after frame along +x: views come in threes."""
     rng = _rng(seed, "drive")
     half = stage.half or (10.0, 3.0, 2.0)
-    frames = -(-count // 3)
+    frames = -(-count // _RIG)
     start = rng.uniform(-0.8, 0.2) * half[0]
     # A long drive takes shorter steps, so that the street does not end before it does.
     step = min(rng.uniform(0.5, 0.9), (_DRIVE_END * half[0] - start) / frames)
@@ -189,5 +189,7 @@ LAYOUTS: dict[str, Layout] = {
     "orbit": orbit, "sphere": sphere, "hemisphere": hemisphere, "srn-test": srn_test, "wide": wide, "forward": forward,
     "walk-a": walk_a, "walk-b": walk_b, "drive": drive,
 }  # fmt: skip
+# Cameras that are one rig, where it is not one: `drive` has three side by side.
+TOGETHER = {"drive": _RIG}
 # Layouts that look from below too, or that are made for one thing on white.
 AROUND_OBJECTS = frozenset({"sphere", "srn-test"})

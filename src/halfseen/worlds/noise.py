@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from halfseen.common.jit import kernel
 
 # numba widens 32-bit products to 64 bits, so the arithmetic is 64-bit throughout and cut back by this mask.
 _U = np.uint64
@@ -14,7 +15,7 @@ _S16, _S15 = _U(16), _U(15)
 _TO_UNIT = 1.0 / 4294967296.0
 
 
-@njit(cache=True, inline="always")
+@kernel(inline=True)
 def _mixed(h):  # type: ignore[no-untyped-def]
     """The last rounds of the hash, to [0, 1)."""
     h &= _MASK
@@ -26,13 +27,13 @@ def _mixed(h):  # type: ignore[no-untyped-def]
     return h * _TO_UNIT
 
 
-@njit(cache=True, inline="always")
+@kernel(inline=True)
 def hashed(x, y, z, seed):  # type: ignore[no-untyped-def]
     """A number in [0, 1) from three integers and a seed."""
     return _mixed(_U(x) * _A ^ _U(y) * _B ^ _U(z) * _C ^ _U(seed) * _D)
 
 
-@njit(cache=True)
+@kernel()
 def value(x: float, y: float, z: float, seed: int) -> float:
     """Smooth noise in [0, 1] with lattice spacing one."""
     rx, ry, rz = np.floor(x), np.floor(y), np.floor(z)
@@ -52,7 +53,7 @@ def value(x: float, y: float, z: float, seed: int) -> float:
     return low + (high - low) * fz
 
 
-@njit(cache=True)
+@kernel()
 def fractal(x: float, y: float, z: float, seed: int, octaves: int) -> float:
     """Sum of octaves of noise, each twice as fine and half as strong, in [0, 1]."""
     total, strength, norm = 0.0, 0.5, 0.0

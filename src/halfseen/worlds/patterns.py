@@ -7,22 +7,22 @@ pair of coordinates along the surface, all in world units.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from halfseen.common.jit import kernel
 from halfseen.worlds import materials as M
 from halfseen.worlds.noise import fractal, hashed, value
 
 _TAU = 2 * np.pi
 
 
-@njit(cache=True, inline="always")
+@kernel(inline=True)
 def _step(edge: float, width: float, x: float) -> float:
     """Smooth step from 0 to 1 around `edge`."""
     t = min(max((x - edge) / width + 0.5, 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
-@njit(cache=True)
+@kernel()
 def wood(x, y, z, s, seed):  # type: ignore[no-untyped-def]
     """Rings around the part's long axis, wandering, with fine fibres along it."""
     wx = x + 0.6 * s * (value(x / s * 0.6, y / s * 0.6, z / s * 0.15, seed) - 0.5)
@@ -33,7 +33,7 @@ def wood(x, y, z, s, seed):  # type: ignore[no-untyped-def]
     return min(1.0, 0.75 * saw * saw + 0.4 * fibre * fibre), 0.0, 0.9 + 0.2 * fibre
 
 
-@njit(cache=True)
+@kernel()
 def weave(u, v, s):  # type: ignore[no-untyped-def]
     """Warp and weft: threads over and under."""
     a, b = u / s, v / s
@@ -44,7 +44,7 @@ def weave(u, v, s):  # type: ignore[no-untyped-def]
     return over, 0.0, 0.62 + 0.38 * round_ + 0.05 * twist
 
 
-@njit(cache=True)
+@kernel()
 def brick(u, v, s, p1, seed):  # type: ignore[no-untyped-def]
     """Courses of bricks, each with its own shade; p1 is the joint's width as a share of a course."""
     row = np.floor(v / s)
@@ -59,7 +59,7 @@ def brick(u, v, s, p1, seed):  # type: ignore[no-untyped-def]
     return (1 - joint) * shade, joint, (0.86 + 0.28 * rough) * (1 - 0.12 * joint)
 
 
-@njit(cache=True)
+@kernel()
 def tile(u, v, s, p1, seed):  # type: ignore[no-untyped-def]
     """Square tiles with grout; p1 is the grout's share. Shades differ a little."""
     i, j = np.floor(u / s), np.floor(v / s)
@@ -70,7 +70,7 @@ def tile(u, v, s, p1, seed):  # type: ignore[no-untyped-def]
     return 0.35 * shade * (1 - grout), grout, 1.0 - 0.1 * shade
 
 
-@njit(cache=True)
+@kernel()
 def planks(u, v, s, seed):  # type: ignore[no-untyped-def]
     """Floor boards of width s, staggered, each cut from its own piece of wood."""
     column = np.floor(u / s)
@@ -83,7 +83,7 @@ def planks(u, v, s, seed):  # type: ignore[no-untyped-def]
     return 0.6 * wb + 0.4 * shade, gap, light * (0.85 + 0.25 * shade)
 
 
-@njit(cache=True)
+@kernel()
 def marble(x, y, z, s, seed):  # type: ignore[no-untyped-def]
     """Veins where bent planes of noise pass through a level."""
     n = fractal(x / s, y / s, z / s, seed, 4)
@@ -92,7 +92,7 @@ def marble(x, y, z, s, seed):  # type: ignore[no-untyped-def]
     return 0.5 * fractal(x / s * 2, y / s * 2, z / s * 2, seed + 5, 3), thin, 1.0
 
 
-@njit(cache=True)
+@kernel()
 def label(u, v, s, p1, p2, seed):  # type: ignore[no-untyped-def]
     """Lines of marks like text, words of uneven length; a coloured bar on top and a block like a picture.
 
@@ -116,7 +116,7 @@ def label(u, v, s, p1, p2, seed):  # type: ignore[no-untyped-def]
     return 1.0 if ink else 0.0, 0.0, 1.0
 
 
-@njit(cache=True)
+@kernel()
 def veins(u, v, s, seed):  # type: ignore[no-untyped-def]
     """A leaf: middle rib along v, side ribs, and a mottled blade."""
     rib = np.exp(-((u / (0.06 * s)) ** 2))
@@ -125,7 +125,7 @@ def veins(u, v, s, seed):  # type: ignore[no-untyped-def]
     return 0.5 * fractal(u / s * 5, v / s * 5, 0.2, seed, 3), max(rib, side), 1.0
 
 
-@njit(cache=True)
+@kernel()
 def ornament(u, v, s, p1, p2, seed):  # type: ignore[no-untyped-def]
     """A rug: borders along the rim of p1 x p2 (half sizes), medallions inside, pile."""
     edge = min(p1 - abs(u), p2 - abs(v))
@@ -140,7 +140,7 @@ def ornament(u, v, s, p1, p2, seed):  # type: ignore[no-untyped-def]
     return 1.0 if star else 0.0, 1.0 if ring else 0.0, pile
 
 
-@njit(cache=True)
+@kernel()
 def painting(u, v, s, seed):  # type: ignore[no-untyped-def]
     """A picture on a wall: sky, hills at two distances, a sun, brush strokes."""
     x, y = u / s, v / s
@@ -156,7 +156,7 @@ def painting(u, v, s, seed):  # type: ignore[no-untyped-def]
     return 1.0 if sun else 0.25 * y, 0.0, stroke * (1.25 if sun else 1.0)
 
 
-@njit(cache=True)
+@kernel()
 def facade(u, v, s, p1, p2, seed):  # type: ignore[no-untyped-def]
     """Windows in storeys of height s: frame (c), glass (b) with curtains and reflections, wall (a) of plaster."""
     column, storey = np.floor(u / (p1 * s)), np.floor(v / s)
@@ -173,7 +173,7 @@ def facade(u, v, s, p1, p2, seed):  # type: ignore[no-untyped-def]
     return (0.55, 0.35, 1.0) if drawn and curtain > 0.4 else (1.0, 0.0, 0.75 + 0.6 * fv)
 
 
-@njit(cache=True)
+@kernel()
 def fruit(x, y, z, s, p1, seed):  # type: ignore[no-untyped-def]
     """Blush (b) growing towards one side, and small light dots (c)."""
     blush = _step(
@@ -183,7 +183,7 @@ def fruit(x, y, z, s, p1, seed):  # type: ignore[no-untyped-def]
     return blush, p1 * _step(0.8, 0.08, spot), 1.0
 
 
-@njit(cache=True)
+@kernel()
 def evaluate(row, x, y, z, u, v):  # type: ignore[no-untyped-def]
     """Weights of colours b and c and a brightness, for a material row at a place."""
     kind, s, seed = int(row[M.KIND]), row[M.SCALE], int(row[M.SEED])

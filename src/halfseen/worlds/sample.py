@@ -12,10 +12,10 @@ from torch import Tensor
 
 from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras
-from halfseen.common.rng import derive_seed
+from halfseen.common.rng import derive_seed, generator
 from halfseen.data.capture import Capture, Depth, PictureArray, View
 from halfseen.images import color
-from halfseen.worlds import layouts
+from halfseen.worlds import corrupt, layouts
 from halfseen.worlds.clearance import step_clear
 from halfseen.worlds.families import Family
 from halfseen.worlds.layouts import SRN_FOCAL, Stage
@@ -23,6 +23,8 @@ from halfseen.worlds.render import Background, Model, Picture, World, prepare, r
 
 # A surface counts as seen from another view when nothing is nearer than it by this share of its distance (rays are single precision).
 _VISIBLE = 1e-3
+# What covers less of a pixel than this has no colour of its own there.
+_THIN = 1 / 255
 # Users' meshes fill a sphere of radius 0.75, seen from 2 units away, as SRN's chairs.
 USER_STAGE = Stage((0.0, 0.0, 0.0), 2.0, SRN_FOCAL)
 
@@ -34,6 +36,7 @@ class Imperfect:
     pose_degrees: float = 0.0
     pose_distance: float = 0.0  # world units
     exposure: float = 0.0  # standard deviation of log2 brightness between views
+    photo: corrupt.Camera | None = None  # what else a camera does to each picture
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,9 @@ def cameras_for(
 ) -> Cameras:
     """The cameras of one member; none stands inside a thing."""
     stage = family.stage(seed)
-    chosen = layouts.LAYOUTS[layout or family.layout](stage, views, size, seed)
-    return step_clear(world.geometry, chosen, stage)
+    name = layout or family.layout
+    chosen = layouts.LAYOUTS[name](stage, views, size, seed)
+    return step_clear(world.geometry, chosen, stage, layouts.TOGETHER.get(name, 1))
 
 
 def views_of(world: World, family: Family, cameras: Cameras) -> list[Picture]:
@@ -88,11 +92,13 @@ def capture(
     return shoot(family, seed, layout=layout, views=views, size=size, imperfect=imperfect).capture
 
 
-def shoot_model(model: Model, layout: str, views: int, size: tuple[int, int], seed: int) -> Shot:
+def shoot_model(
+    model: Model, layout: str, views: int, size: tuple[int, int], seed: int, imperfect: Imperfect | None = None
+) -> Shot:
     """Photograph a user's model, alone on white, with masks and depth."""
     world = prepare(model)
     cameras = layouts.LAYOUTS[layout](USER_STAGE, views, size, seed)
-    return Shot(world, cameras, _as_capture(world, "white", cameras, seed, Imperfect()))
+    return Shot(world, cameras, _as_capture(world, "white", cameras, seed, imperfect or Imperfect()))
 
 
 def _as_capture(world: World, background: Background, cameras: Cameras, seed: int, flaws: Imperfect) -> Capture:
@@ -105,11 +111,11 @@ def _as_capture(world: World, background: Background, cameras: Cameras, seed: in
     out = []
     on_white = background == "white"
     for i, picture in enumerate(pictures):
-        rgb = _exposed(picture.rgb, float(gains[i])) if flaws.exposure else picture.rgb
+        graded = _graded(picture, float(gains[i]), flaws, generator(seed, "photo", i), on_white)
         mask = PictureArray(picture.mask) if on_white else None
         height, width = picture.depth.shape
         depth = Depth(picture.depth, width, height)
-        out.append(View(f"images/{i:03d}.png", PictureArray(rgb), stated[i], mask=mask, depth=depth))
+        out.append(View(f"images/{i:03d}.png", PictureArray(graded), stated[i], mask=mask, depth=depth))
     if not on_white:
         return Capture(tuple(out), "world", Path())
     return Capture(tuple(out), "world", Path(), mask_role="object", background=color.WHITE, on_background=True)
@@ -154,6 +160,17 @@ def _visible(world: World, points: Tensor, centre: Tensor, camera: Cameras) -> T
     hits = world.geometry.first_hits(centre.expand_as(points).numpy(), (away / distance[:, None]).numpy())
     nearest = torch.from_numpy(hits.t).double()
     return inside & (nearest >= distance * (1 - _VISIBLE))
+
+
+def _graded(picture: Picture, gain: float, flaws: Imperfect, rng: torch.Generator, on_white: bool) -> Tensor:
+    """What the camera made of a picture [H, W, 3]. The white behind an object is put there afterwards, so it stays white."""
+    if not flaws.exposure and flaws.photo is None:
+        return picture.rgb
+    alpha = picture.mask[..., None]
+    rgb = ((picture.rgb - (1 - alpha)) / alpha.clamp_min(_THIN)).clamp(0, 1) if on_white else picture.rgb
+    rgb = _exposed(rgb, gain) if flaws.exposure else rgb
+    rgb = corrupt.photograph(rgb, flaws.photo, rng) if flaws.photo is not None else rgb
+    return color.over(rgb, picture.mask, color.WHITE) if on_white else rgb
 
 
 def _exposed(rgb: Tensor, gain: float) -> Tensor:

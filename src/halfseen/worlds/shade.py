@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from halfseen.common.jit import kernel
 from halfseen.worlds import materials as M
 from halfseen.worlds.noise import fractal, value
 from halfseen.worlds.patterns import evaluate
@@ -18,7 +18,7 @@ _METAL = 0.25
 _SCRATCH, _SCRATCH_LENGTH = 0.012, 0.12
 
 
-@njit(cache=True)
+@kernel()
 def shade(  # type: ignore[no-untyped-def]
     face,
     bu,
@@ -99,7 +99,7 @@ def shade(  # type: ignore[no-untyped-def]
     return rgb, albedo, normal, depth
 
 
-@njit(cache=True)
+@kernel()
 def _texel(texels, place, u, v, k):  # type: ignore[no-untyped-def]
     """Channel k of a texture at (u, v), repeated beyond [0, 1], v upwards, bilinear between texel centres."""
     first, width, height = place[0], place[1], place[2]
@@ -114,7 +114,7 @@ def _texel(texels, place, u, v, k):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, inline="always")
+@kernel(inline=True)
 def _sky(up, sky, k):  # type: ignore[no-untyped-def]
     """Channel k of the sky at height `up` in [-1, 1], as `light.sky_radiance` has it."""
     if up < 0:
@@ -123,7 +123,7 @@ def _sky(up, sky, k):  # type: ignore[no-untyped-def]
     return sky[k] * (1 - high) + sky[3 + k] * high
 
 
-@njit(cache=True)
+@kernel()
 def _irregular(row, p, u, v):  # type: ignore[no-untyped-def]
     """Brightness of fine grain, stains and scratches, around 1."""
     seed = int(row[M.SEED]) + 57

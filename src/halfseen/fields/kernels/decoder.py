@@ -17,6 +17,11 @@ from halfseen.common.jit import kernel
 
 # Samples in a block.
 LANES = 64
+# Partial sums over a block before neighbours are added to neighbours.
+_FOLD = 16
+# Sums over samples stay in the order that is written: what a compiler may reorder, it orders one way in the process that
+# compiles and another way in the one that loads.
+_ORDERED = ("nnan", "ninf", "nsz", "arcp", "contract", "afn")
 # Rays of one task.
 RAYS = 128
 # Largest argument of the exponential density.
@@ -47,12 +52,12 @@ def product(w, x, out, rectify):  # type: ignore[no-untyped-def]
 
 
 @kernel(inline=True)
-def product_back(w, x, g_out, g_x, g_w):  # type: ignore[no-untyped-def]
-    """g_x = w^T g_out, and g_w += g_out x^T."""
+def product_back(w, x, g_out, g_x, g_w, wide, narrow):  # type: ignore[no-untyped-def]
+    """g_x = w^T g_out, and g_w += g_out x^T. `wide` and `narrow` hold what sums over samples need."""
     rows, columns = w.shape
     whole = rows - rows % 4
     for i in range(columns):
-        row, xi = g_x[i], x[i]
+        row = g_x[i]
         for s in range(LANES):
             row[s] = 0
         for j in range(0, whole, 4):
@@ -64,11 +69,28 @@ def product_back(w, x, g_out, g_x, g_w):  # type: ignore[no-untyped-def]
             a, ga = w[j, i], g_out[j]
             for s in range(LANES):
                 row[s] += a * ga[s]
-        for j in range(rows):
-            total, gj = row.dtype.type(0), g_out[j]
-            for s in range(LANES):
-                total += gj[s] * xi[s]
-            g_w[j, i] += total
+    for j in range(rows):
+        contract(g_out[j], x, columns, wide, narrow, g_w[j])
+
+
+@kernel(inline=True)
+def contract(g, x, columns, wide, narrow, g_row):  # type: ignore[no-untyped-def]
+    """g_row += x g: the sums over the samples of a block, for all columns at once, neighbours added to neighbours."""
+    for i in range(columns):
+        xi, at = x[i], i * _FOLD
+        for s in range(_FOLD):
+            total = g[s] * xi[s]
+            for q in range(_FOLD, LANES, _FOLD):
+                total += g[s + q] * xi[s + q]
+            wide[at + s] = total
+    for k in range(columns * (_FOLD // 2)):
+        narrow[k] = wide[2 * k] + wide[2 * k + 1]
+    for k in range(columns * (_FOLD // 4)):
+        wide[k] = narrow[2 * k] + narrow[2 * k + 1]
+    for k in range(columns * (_FOLD // 8)):
+        narrow[k] = wide[2 * k] + wide[2 * k + 1]
+    for i in range(columns):
+        g_row[i] += narrow[2 * i] + narrow[2 * i + 1]
 
 
 @kernel(inline=True)
@@ -139,7 +161,7 @@ def forward(features, basis, ray, begin, w0, w1, c0, c1, c2, offset, density, co
                     colour[start + s, c] = 1 / (1 + np.exp(-out[c, s]))
 
 
-@kernel(parallel=True, fastmath=True)
+@kernel(parallel=True, fastmath=_ORDERED)
 def backward(  # type: ignore[no-untyped-def]
     features, basis, ray, begin, w0, w1, c0, c1, c2, offset, density, colour, g_density, g_colour,
     g_features, g0, g1, gc0, gc1, gc2,
@@ -153,6 +175,8 @@ def backward(  # type: ignore[no-untyped-def]
         first, second = np.empty((len(c0), LANES), kind), np.empty((len(c1), LANES), kind)
         g_out, g_second, g_first = np.empty((3, LANES), kind), np.empty_like(second), np.empty_like(first)
         g_h, g_hidden, g_x = np.empty_like(h), np.empty_like(hidden), np.empty_like(x)
+        wide = np.empty(_FOLD * max(features.shape[1], len(w0), len(c0), len(c1), c0.shape[1]), kind)
+        narrow = np.empty_like(wide)
         end = begin[min(rays, (task + 1) * RAYS)]
         for start in range(begin[task * RAYS], end, LANES):
             stop = min(end, start + LANES)
@@ -163,18 +187,18 @@ def backward(  # type: ignore[no-untyped-def]
                 for c in range(3):
                     value = colour[start + s, c] if inside else kind.type(0)
                     g_out[c, s] = g_colour[start + s, c] * value * (1 - value) if inside else kind.type(0)
-            product_back(c2, second, g_out, g_second, gc2[task])
+            product_back(c2, second, g_out, g_second, gc2[task], wide, narrow)
             mask(g_second, second)
-            product_back(c1, first, g_second, g_first, gc1[task])
+            product_back(c1, first, g_second, g_first, gc1[task], wide, narrow)
             mask(g_first, first)
-            product_back(c0, h[1:], g_first, g_h[1:], gc0[task])
+            product_back(c0, h[1:], g_first, g_h[1:], gc0[task], wide, narrow)
             for s in range(LANES):
                 g_h[0, s] = 0
             for s in range(stop - start):
                 g_h[0, s] = g_density[start + s] * density[start + s]
-            product_back(w1, hidden, g_h[: len(w1)], g_hidden, g1[task])
+            product_back(w1, hidden, g_h[: len(w1)], g_hidden, g1[task], wide, narrow)
             mask(g_hidden, hidden)
-            product_back(w0, x, g_hidden, g_x, g0[task])
+            product_back(w0, x, g_hidden, g_x, g0[task], wide, narrow)
             for i in range(features.shape[1]):
                 for s in range(stop - start):
                     g_features[start + s, i] = g_x[i, s]

@@ -10,9 +10,7 @@ import numpy as np
 from numba import prange
 
 from halfseen.common.jit import kernel
-
-# Of space around the box the contraction makes a shell of this width: contracted space is [-2, 2]^3.
-_CONTRACTED = 2.0
+from halfseen.fields.volume import CONTRACTED
 
 
 @kernel(inline=True)
@@ -25,10 +23,10 @@ def cell_of(x, y, z, side, bounded):  # type: ignore[no-untyped-def]
         scale = 0.5 * side
         half = 1.0
     else:
-        half = _CONTRACTED
-        scale = 0.25 * side
+        half = CONTRACTED
+        scale = 0.5 * side / CONTRACTED
         if size > 1:
-            fold = (2 - 1 / size) / size
+            fold = (CONTRACTED - 1 / size) / size
             x, y, z = x * fold, y * fold, z * fold
     i = min(int((x + half) * scale), side - 1)
     j = min(int((y + half) * scale), side - 1)
@@ -36,26 +34,32 @@ def cell_of(x, y, z, side, bounded):  # type: ignore[no-untyped-def]
     return (k * side + j) * side + i
 
 
+@kernel(inline=True)
+def walk(origin, direction, near, far, offset, least, cone, occupied, side, bounded, n, t_out, delta_out):  # type: ignore[no-untyped-def]
+    """Steps of max(least, cone * t) along one ray; those whose middle lies in an occupied cell are written from place n on, if
+    there is anything to write to. Returns the place after the last."""
+    t = near + offset * max(least, cone * near)
+    while t < far:
+        step = max(least, cone * t)
+        m = t + 0.5 * step
+        x, y, z = origin[0] + m * direction[0], origin[1] + m * direction[1], origin[2] + m * direction[2]
+        cell = cell_of(x, y, z, side, bounded)
+        if cell >= 0 and occupied[cell]:
+            if len(t_out):
+                t_out[n], delta_out[n] = m, step
+            n += 1
+        t += step
+    return n
+
+
 @kernel(parallel=True)
 def march_count(origins, directions, near, far, offset, least, cone, occupied, side, bounded, count):  # type: ignore[no-untyped-def]
-    """Number of samples of each ray: steps of max(least, cone * t) whose middle lies in an occupied cell."""
+    """Number of samples of each ray."""
+    nothing = near[:0]
     for p in prange(origins.shape[0]):
-        n, t = 0, near[p]
-        t += offset[p] * max(least, cone * t)
-        while t < far[p]:
-            step = max(least, cone * t)
-            m = t + 0.5 * step
-            cell = cell_of(
-                origins[p, 0] + m * directions[p, 0],
-                origins[p, 1] + m * directions[p, 1],
-                origins[p, 2] + m * directions[p, 2],
-                side,
-                bounded,
-            )
-            if cell >= 0 and occupied[cell]:
-                n += 1
-            t += step
-        count[p] = n
+        count[p] = walk(
+            origins[p], directions[p], near[p], far[p], offset[p], least, cone, occupied, side, bounded, 0, nothing, nothing
+        )  # fmt: skip
 
 
 @kernel(parallel=True)
@@ -64,22 +68,10 @@ def march_write(  # type: ignore[no-untyped-def]
 ):
     """The samples that `march_count` counted: middles, lengths, and the ray of each."""
     for p in prange(origins.shape[0]):
-        n, t = start[p], near[p]
-        t += offset[p] * max(least, cone * t)
-        while t < far[p]:
-            step = max(least, cone * t)
-            m = t + 0.5 * step
-            cell = cell_of(
-                origins[p, 0] + m * directions[p, 0],
-                origins[p, 1] + m * directions[p, 1],
-                origins[p, 2] + m * directions[p, 2],
-                side,
-                bounded,
-            )
-            if cell >= 0 and occupied[cell]:
-                t_out[n], delta_out[n], ray_out[n] = m, step, p
-                n += 1
-            t += step
+        end = walk(
+            origins[p], directions[p], near[p], far[p], offset[p], least, cone, occupied, side, bounded, start[p], t_out, delta_out
+        )  # fmt: skip
+        ray_out[start[p] : end] = p
 
 
 @kernel(parallel=True)

@@ -1,0 +1,68 @@
+"""A field beside photos that it is to explain: rendered at their cameras, measured under a stated protocol."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from halfseen.data import load as loading
+from halfseen.data.capture import Capture, Colour
+from halfseen.export import frames as framing
+from halfseen.fields.contract import Field
+from halfseen.metrics import protocol as protocols
+from halfseen.metrics.protocol import Pair, Protocol
+
+# Mask values above this belong to the object, or are valid.
+_INSIDE = 0.5
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Numbers as JSON values, (photo, rendering) of each view, and how opaque the renderings are on the mean."""
+
+    numbers: dict[str, Any]
+    shown: list[tuple[Tensor, Tensor]]
+    opacity: float
+
+
+def measure(field: Field, views: Capture, size: int, background: Colour, name: str, split: str) -> Measured:
+    """Measure on views of the user's frame, with photos of at most `size` pixels and objects over `background`.
+
+    `name` and `split` say in the protocol which views these are and what the field was fitted to.
+    """
+    loaded = loading.load(replace(views, background=background if views.background is None else views.background), size)
+    frames = list(framing.render(field, None, loaded.cameras(), background))
+    role = loaded.mask_role
+    # A photo without a validity mask is known everywhere; an object's masks are there for all photos, or no use.
+    some = [v.mask is not None for v in loaded.views]
+    masked = any(some) if role == "valid" else role is not None and all(some)
+    pairs = []
+    for view, frame in zip(loaded.views, frames, strict=True):
+        photo = view.image.read()[..., :3]
+        known = torch.ones(photo.shape[:2]) if view.mask is None else view.mask.read_grey()
+        inside = known > _INSIDE if masked else None
+        alone, valid = (inside, None) if role == "object" else (None, inside)
+        pairs.append(Pair(view.name, frame.rgb, photo, alone, valid))
+    mask = f"{role} mask > {_INSIDE}" if masked else protocols.NO_MASK
+    sizes = {(p.truth.shape[1], p.truth.shape[0]) for p in pairs}
+    stated = Protocol(name, split, next(iter(sizes)) if len(sizes) == 1 else None, mask)
+    numbers = {**protocols.measure(pairs, stated), "photos": _hash([p.truth for p in pairs])}
+    opacity = sum(float(f.alpha.mean()) for f in frames) / len(frames)
+    return Measured(numbers, [(p.truth, p.rendered) for p in pairs], opacity)
+
+
+def headline(numbers: dict[str, Any]) -> float:
+    """The PSNR that counts: over the pixels that the photos know, where they do not know all, else over whole pictures."""
+    mean = numbers["mean"]
+    return float(mean["psnr_valid"] if "psnr_valid" in mean else mean["psnr"])
+
+
+def _hash(photos: Sequence[Tensor]) -> str:
+    """What was measured against, to the 8-bit level: numbers of the same photos alone may stand in one table."""
+    levels = [(p.clamp(0, 1) * 255 + 0.5).to(torch.uint8).contiguous().numpy().tobytes() for p in photos]
+    return hashlib.sha256(b"".join(levels)).hexdigest()
