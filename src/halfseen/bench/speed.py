@@ -10,11 +10,12 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from halfseen.cameras import paths
+from halfseen.cameras import paths, rays
 from halfseen.cameras.cameras import Cameras, make
+from halfseen.cameras.rays import Rays
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.rng import generator
-from halfseen.fields import hashgrid, operators, samplers
+from halfseen.fields import decoder, hashgrid, operators, samplers
 from halfseen.fields.operators import Marched
 from halfseen.fields.optimiser import Adam
 from halfseen.images import resize
@@ -150,7 +151,6 @@ class _Scene:
         directions = torch.nn.functional.normalize(self.colour[:RAYS] - 0.5, dim=-1)
 
         def work() -> None:
-            from halfseen.fields import decoder
 
             density, colour = decoder.decode(
                 features, self.xyz, directions, self.samples, self.field.weights, self.field.config.decoder
@@ -191,9 +191,7 @@ def _cameras(count: int, side: int) -> Cameras:
     return make(poses, (float(side), float(side), side / 2, side / 2), resize.fit(side, side, side))
 
 
-def _rays(cameras: Cameras):  # type: ignore[no-untyped-def]
-    from halfseen.cameras import rays
-
+def _rays(cameras: Cameras) -> Rays:
     rng = generator(0, "bench/rays")
     views = torch.randint(len(cameras), (RAYS,), generator=rng)
     return rays.cast(cameras, views, torch.rand(RAYS, 2, generator=rng) * cameras.sizes[0])

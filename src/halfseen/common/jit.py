@@ -11,6 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# Freedoms that keep sums in the order that is written: what a compiler may reorder, it orders one way in the process that
+# compiles and another way in the one that loads.
+ORDERED = ("nnan", "ninf", "nsz", "arcp", "contract", "afn")
+
 
 def cache_folder() -> Path:
     """The folder for compiled kernels."""

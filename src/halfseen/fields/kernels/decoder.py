@@ -13,15 +13,12 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from halfseen.common.jit import kernel
+from halfseen.common.jit import ORDERED, kernel
 
 # Samples in a block.
 LANES = 64
 # Partial sums over a block before neighbours are added to neighbours.
 _FOLD = 16
-# Sums over samples stay in the order that is written: what a compiler may reorder, it orders one way in the process that
-# compiles and another way in the one that loads.
-_ORDERED = ("nnan", "ninf", "nsz", "arcp", "contract", "afn")
 # Rays of one task.
 RAYS = 128
 # Largest argument of the exponential density.
@@ -161,7 +158,7 @@ def forward(features, basis, ray, begin, w0, w1, c0, c1, c2, offset, density, co
                     colour[start + s, c] = 1 / (1 + np.exp(-out[c, s]))
 
 
-@kernel(parallel=True, fastmath=_ORDERED)
+@kernel(parallel=True, fastmath=ORDERED)
 def backward(  # type: ignore[no-untyped-def]
     features, basis, ray, begin, w0, w1, c0, c1, c2, offset, density, colour, g_density, g_colour,
     g_features, g0, g1, gc0, gc1, gc2,

@@ -56,16 +56,19 @@ def _forward(features):  # type: ignore[no-untyped-def]
                     x, fx = place(xyz[s, 0], cell)
                     y, fy = place(xyz[s, 1], cell)
                     z, fz = place(xyz[s, 2], cell)
+                    a0, a1 = pair(x, y, z, cell, n, flat)
+                    b0, b1 = pair(x, y + 1, z, cell, n, flat)
+                    c0, c1 = pair(x, y, z + 1, cell, n, flat)
+                    d0, d1 = pair(x, y + 1, z + 1, cell, n, flat)
+                    gx, wa, wb = 1 - fx, (1 - fz) * (1 - fy), (1 - fz) * fy
+                    wc, wd = fz * (1 - fy), fz * fy
                     for f in range(features):
-                        out[s, column + f] = 0
-                    for m in range(2):
-                        wz = fz if m else 1 - fz
-                        for j in range(2):
-                            wyz = wz * (fy if j else 1 - fy)
-                            one, two = pair(x, y + j, z + m, cell, n, flat)
-                            one, two = base + one, base + two
-                            for f in range(features):
-                                out[s, column + f] += wyz * (table[one, f] * (1 - fx) + table[two, f] * fx)
+                        out[s, column + f] = (
+                            wa * (gx * table[base + a0, f] + fx * table[base + a1, f])
+                            + wb * (gx * table[base + b0, f] + fx * table[base + b1, f])
+                            + wc * (gx * table[base + c0, f] + fx * table[base + c1, f])
+                            + wd * (gx * table[base + d0, f] + fx * table[base + d1, f])
+                        )
 
     return forward
 
@@ -81,17 +84,19 @@ def _backward_table(features):  # type: ignore[no-untyped-def]
                 x, fx = place(xyz[s, 0], cell)
                 y, fy = place(xyz[s, 1], cell)
                 z, fz = place(xyz[s, 2], cell)
-                for m in range(2):
-                    wz = fz if m else 1 - fz
-                    for j in range(2):
-                        wyz = wz * (fy if j else 1 - fy)
-                        one, two = pair(x, y + j, z + m, cell, n, flat)
-                        one, two = base + one, base + two
-                        w1, w2 = wyz * (1 - fx), wyz * fx
-                        for f in range(features):
-                            grad_table[one, f] += w1 * grad[s, column + f]
-                        for f in range(features):
-                            grad_table[two, f] += w2 * grad[s, column + f]
+                a0, a1 = pair(x, y, z, cell, n, flat)
+                b0, b1 = pair(x, y + 1, z, cell, n, flat)
+                c0, c1 = pair(x, y, z + 1, cell, n, flat)
+                d0, d1 = pair(x, y + 1, z + 1, cell, n, flat)
+                wa, wb = (1 - fz) * (1 - fy), (1 - fz) * fy
+                wc, wd = fz * (1 - fy), fz * fy
+                # Two corners may share an entry, so one follows the other.
+                for one, two, w in ((a0, a1, wa), (b0, b1, wb), (c0, c1, wc), (d0, d1, wd)):
+                    w1, w2 = w * (1 - fx), w * fx
+                    for f in range(features):
+                        grad_table[base + one, f] += w1 * grad[s, column + f]
+                    for f in range(features):
+                        grad_table[base + two, f] += w2 * grad[s, column + f]
 
     return backward_table
 
