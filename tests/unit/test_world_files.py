@@ -14,7 +14,6 @@ from halfseen.cameras import cameras as cams
 from halfseen.cameras import paths
 from halfseen.common.errors import UserError
 from halfseen.data import formats, srn
-from halfseen.images.io import read_raw16
 from halfseen.worlds import (
     families,
     layouts,
@@ -112,34 +111,6 @@ def test_broken_meshes_are_reported(tmp_path, name):
         user_meshes.load(tmp_path / name)
 
 
-def make_chairs(out, *more):
-    common = ("--objects", 2, "--size", 24, "--views", 3, "--layout", "srn", "--workers", 1)
-    return cli("data", "make", "chairs", *common, "--out", out, *more)
-
-
-def test_data_make_writes_instances_once(tmp_path, capsys):
-    assert make_chairs(tmp_path / "a", "--mesh") == 0
-    folders = srn.instances(tmp_path)
-    assert [f.name for f in folders] == ["chairs-0000000000", "chairs-0000000001"]
-    assert (folders[0] / "mesh.ply").is_file()
-    assert make_chairs(tmp_path / "a") == 0
-    assert "2 were there already" in capsys.readouterr().out
-
-
-def test_data_render_writes_a_capture_that_is_understood(tmp_path):
-    write_obj(tmp_path)
-    options = ("--views", 3, "--size", 24, "--layout", "transforms", "--workers", 1)
-    assert cli("data", "render", tmp_path / "two.obj", *options, "--out", tmp_path / "b") == 0
-    assert cli("data", "check", tmp_path / "b" / "two") == 0
-
-
-def test_meshes_of_one_name_are_not_mixed_up(tmp_path, capsys):
-    write_obj(tmp_path)
-    (tmp_path / "two.stl").write_bytes(b"")
-    assert cli("data", "render", tmp_path, "--out", tmp_path / "b") == 2
-    assert "two" in capsys.readouterr().err
-
-
 def test_a_mesh_without_extent_is_refused(tmp_path):
     write_obj(tmp_path)
     (tmp_path / "scene.json").write_text(json.dumps({"objects": [{"mesh": "two.obj", "scale": 0}]}))
@@ -152,22 +123,6 @@ def test_near_black_factors_stay_black():
         baseColorFactor = np.array([1, 0, 0, 255], np.uint8)
 
     assert user_meshes._base_colour(Dark())[1] == pytest.approx((1 / 255, 0, 0))
-
-
-def test_bad_requests_for_worlds_are_refused(tmp_path):
-    for bad in (
-        ("data", "make", "boats", "--out", tmp_path / "c"),
-        ("data", "make", "cars", "--size", 2, "--out", tmp_path / "c"),
-        ("data", "make", "cars", "--cameras", "x", "--out", tmp_path / "c"),
-        ("data", "make", "rooms", "--cameras", "sphere", "--out", tmp_path / "c"),
-        ("data", "make", "cars", "--exposure", "nan", "--out", tmp_path / "c"),
-        ("data", "make", "cars", "--pose-noise", -1, "--out", tmp_path / "c"),
-        ("data", "make", "cars", "--first", -1, "--out", tmp_path / "c"),
-        ("data", "make", "cars", "--objects", 0, "--out", tmp_path / "c"),
-        ("data", "render", tmp_path / "none", "--out", tmp_path / "c"),
-    ):
-        assert cli(*bad) == 2
-    assert not (tmp_path / "c").exists()
 
 
 def test_the_seen_mesh_is_the_rendered_one(tmp_path):
@@ -305,39 +260,6 @@ def test_placements_are_where_they_should_be(tmp_path):
             user_meshes.load(tmp_path / "scene.json")
 
 
-def test_facts_and_visibility_are_written_beside_a_capture(tmp_path, capsys):
-    write_obj(tmp_path)
-    (tmp_path / "more").mkdir()
-    write_obj(tmp_path / "more")
-    options = ("--views", 3, "--size", 24, "--layout", "transforms", "--workers", 1, "--visibility")
-    assert cli("data", "render", tmp_path, *options, "--out", tmp_path / "b") == 0
-    facts = [json.loads((tmp_path / "b" / n / "world.json").read_text()) for n in ("two", "more-two")]
-    assert facts[0]["scale"] == pytest.approx(user_meshes.load(tmp_path / "two.obj").scale)
-    # Two meshes of one name have cameras of their own.
-    assert facts[0]["camera_seed"] != facts[1]["camera_seed"]
-    capture = formats.read([tmp_path / "b" / "two"])
-    for i, view in enumerate(capture.views):
-        count = read_raw16(tmp_path / "b" / "two" / "visibility" / f"{i:03d}.png")
-        there = view.depth.read() > 0
-        assert (count[there] >= 1).all()
-        assert (count[~there] == 0).all()
-        assert count.max() <= 3
-    (tmp_path / "scene.json").write_text(json.dumps({"objects": [{"mesh": "two.obj"}]}))
-    capsys.readouterr()
-    assert cli("data", "render", tmp_path, *options, "--out", tmp_path / "c") == 0
-    assert "2 mesh files" in capsys.readouterr().out
-
-
-def test_the_test_spiral_has_its_251_views(tmp_path):
-    common = ("data", "make", "chairs", "--size", 8, "--cameras", "srn-test", "--layout", "srn", "--workers", 1)
-    assert cli(*common, "--out", tmp_path / "a") == 0
-    capture = srn.read(tmp_path / "a" / "chairs-0000000000")
-    assert len(capture.views) == 251
-    eye = capture.cameras().centres[64]
-    assert float(torch.rad2deg(torch.asin(eye[2] / eye.norm()))) == pytest.approx(23.04, abs=0.01)
-    assert cli(*common, "--views", 252, "--out", tmp_path / "b") == 2
-
-
 @pytest.mark.parametrize("side", [128, 512])
 def test_both_releases_of_cars(tmp_path, side):
     """Training cars come at 128 and at 512 px, with up to 250 views; the intrinsics speak of 512 or of 128 either way."""
@@ -391,30 +313,3 @@ def test_colours_at_vertices_beside_a_material_are_multiplied_with_it():
     assert picture is None
     assert material.kind == materials.VERTEX
     assert colour[0].tolist() == pytest.approx([0.5, 0, 0.5])
-
-
-def test_one_broken_mesh_does_not_keep_the_others_from_being_made(tmp_path, capsys):
-    write_obj(tmp_path)
-    (tmp_path / "broken.stl").write_bytes(b"no mesh")
-    options = ("--views", 2, "--size", 24, "--layout", "transforms", "--workers")
-    for workers in (1, 2):
-        out = tmp_path / str(workers)
-        assert cli("data", "render", tmp_path, *options, workers, "--out", out) == 2
-        said = capsys.readouterr()
-        assert "broken" in said.err
-        assert "1 captures" in said.out
-        assert (out / "two" / "transforms.json").is_file()
-
-
-def test_imperfect_renders_of_users_meshes(tmp_path):
-    write_obj(tmp_path)
-    options = ("--views", 2, "--size", 24, "--layout", "transforms", "--workers", 1)
-    flaws = ("--pose-noise", 2, "--exposure", 0.5, "--photo-like")
-    assert cli("data", "render", tmp_path / "two.obj", *options, "--out", tmp_path / "a") == 0
-    assert cli("data", "render", tmp_path / "two.obj", *options, *flaws, "--out", tmp_path / "b") == 0
-    facts = json.loads((tmp_path / "b" / "two" / "world.json").read_text())
-    assert (facts["pose_noise_degrees"], facts["exposure_stops"]) == (2, 0.5)
-    assert facts["photo_like"]["defocus"] > 0
-    a, b = (formats.read([tmp_path / n / "two"]) for n in "ab")
-    assert not torch.allclose(a.cameras().c2w, b.cameras().c2w)
-    assert not torch.equal(a.views[0].image.read(), b.views[0].image.read())

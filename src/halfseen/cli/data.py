@@ -30,6 +30,8 @@ class DataCheck:
 
         capture = api.load(*self.capture, layout=self.format)
         report = api.check(capture)
+        if self.sheet is not None:
+            contact_sheet.write(capture, report, self.sheet)
         if self.json:
             print(json.dumps({"rows": [{"name": capture.folder.resolve().name, **asdict(report)}]}))
             return
@@ -37,7 +39,6 @@ class DataCheck:
         for line, _ in sheet_text.lines(report):
             print(f"  {line}")
         if self.sheet is not None:
-            contact_sheet.write(capture, report, self.sheet)
             print(f"contact sheet: {self.sheet}")
 
 

@@ -81,7 +81,7 @@ _MARKERS = (
     tyro.conf.HelptextFromCommentsOff,
 )
 _NO_MEMORY = "memory ran out: got less than the task needs; accepted: a smaller task. Lower --max-size or --views."
-_INTERRUPTED = "interrupted; 'halfseen reconstruct ... --resume' goes on from the last checkpoint."
+_INTERRUPTED = "interrupted; the same command goes on where it stopped if it is given --resume (reconstruct), or as it is (data make, data render, bench)."
 # How torch words a failed allocation, which it raises as a RuntimeError.
 _ALLOCATION = ("not enough memory", "out of memory")
 # What terminals are told about colours.

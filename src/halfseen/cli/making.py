@@ -7,18 +7,20 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from halfseen.cli.progress import Progress
-from halfseen.common.errors import UserError
+from halfseen.common.errors import UserError, quote
 from halfseen.common.threads import one_thread
 
 if TYPE_CHECKING:
     from halfseen.worlds.sample import Shot
 
-# Beside each capture: how it came about.
+# Beside each capture: how it came about. In it, what was asked for, which a capture that is kept must share.
+_ASKED = "asked"
 FACTS, SURFACE, VISIBILITY = "world.json", "mesh.ply", "visibility"
 # A visibility picture counts views in 16 bits.
 _MOST_VIEWS = 65535
@@ -33,6 +35,10 @@ class Made:
     notes: tuple[str, ...] = ()
 
 
+def _nothing(_: object) -> dict[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Order:
     """How captures are written."""
@@ -42,6 +48,9 @@ class Order:
     mesh: bool
     visibility: bool
     workers: int | None
+    # What was asked for of all jobs, and what tells the source of one from another that has its name.
+    asked: Mapping[str, Any]
+    identify: Callable[[Any], Mapping[str, Any]] = _nothing
 
 
 Work = Callable[[Any], Made]
@@ -52,7 +61,12 @@ def run(work: Work, jobs: Mapping[str, object], order: Order) -> None:
     from halfseen.data import formats
 
     formats.by_name(order.layout)
-    waiting = {name: job for name, job in jobs.items() if not (order.out / name).exists()}
+    if order.workers is not None and order.workers < 1:
+        raise UserError("--workers is too small", got=str(order.workers), accepted="1 or more", do="Change it.")
+    there = {name: job for name, job in jobs.items() if (order.out / name).exists()}
+    for name, job in there.items():
+        _check_kept(order.out / name, _asked(order, job))
+    waiting = {name: job for name, job in jobs.items() if name not in there}
     progress = Progress("making captures")
     said: dict[str, None] = {}
     failed: list[UserError] = []
@@ -69,13 +83,51 @@ def run(work: Work, jobs: Mapping[str, object], order: Order) -> None:
     _report(failed, len(waiting))
 
 
+def _asked(order: Order, job: object) -> dict[str, Any]:
+    """All that decides what a capture holds."""
+    return {
+        **order.asked,
+        **order.identify(job),
+        "layout": order.layout,
+        "mesh": order.mesh,
+        "visibility": order.visibility,
+        "halfseen": metadata.version("halfseen"),
+    }
+
+
+def _check_kept(folder: Path, asked: Mapping[str, Any]) -> None:
+    """A capture that is there already is kept only if it is what is asked for now."""
+    from halfseen.common.jsonfile import read_json
+
+    stored = read_json(folder / FACTS).get(_ASKED, {}) if (folder / FACTS).is_file() else {}
+    different = [k for k in asked if stored.get(k) != asked[k]]
+    if different:
+        raise UserError(
+            f"{quote(folder.name)} is there already, made in another way",
+            got=", ".join(f"{k} {stored.get(k)}" for k in different),
+            accepted=", ".join(f"{k} {asked[k]}" for k in different),
+            do="Choose another --out, or remove that folder.",
+        )
+
+
+def _truth(shot: Shot) -> dict[str, Any]:
+    """What the files state wrongly on purpose: where the cameras truly stood, and how each picture was exposed."""
+    from halfseen.cameras.convert import swap_opengl
+
+    facts: dict[str, Any] = {"exposure_stops_of_views": list(shot.stops)} if any(shot.stops) else {}
+    if not bool((shot.capture.cameras().c2w == shot.cameras.c2w).all()):
+        facts["true_transform_matrices"] = swap_opengl(shot.cameras.c2w).tolist()
+    return facts
+
+
 def _report(failed: list[UserError], count: int) -> None:
     """One thing that cannot be read must not keep the others from being made; it is an error all the same."""
     if count == 1 and failed:
         raise failed[0]
     if failed:
         for error in failed[1:]:
-            print(f"error: {error}\n", file=sys.stderr)
+            print(f"halfseen: {error}", file=sys.stderr)
+        print(f"{len(failed)} of {count} could not be made", file=sys.stderr)
         raise failed[0]
 
 
@@ -112,7 +164,7 @@ def _write(work: Work, job: object, folder: Path, order: Order) -> list[str]:
     made = work(job)
     with new_folder(folder) as unfinished:
         lost = formats.by_name(order.layout).write(made.shot.capture, unfinished)
-        write_json(unfinished / FACTS, made.facts)
+        write_json(unfinished / FACTS, {**made.facts, **_truth(made.shot), _ASKED: _asked(order, job)})
         if order.mesh:
             mesh_file.write(made.shot.world.model.mesh, unfinished / SURFACE)
         if order.visibility:

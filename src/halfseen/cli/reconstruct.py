@@ -33,7 +33,7 @@ class Reconstruct:
     """Which system rebuilds the scene; auto is plain for now."""
     variant: str | None = None
     """A variant of the method (plain: basic, classic)."""
-    field: Literal["hashgrid", "triplane"] | None = None
+    field: Literal["hashgrid", "triplane", "gaussians"] | None = None
     """What the scene is made of."""
     views: int | None = None
     """Use this many input views, chosen by the capture's protocol; the rest is held out."""

@@ -12,6 +12,7 @@ import tyro
 
 from halfseen.cli import making
 from halfseen.common.errors import UserError, quote
+from halfseen.common.files import sha256
 
 if TYPE_CHECKING:
     from halfseen.cli.making import Made
@@ -40,9 +41,11 @@ class DataMake:
     views: int | None = None
     """Pictures of each member (default: 50; the 251 of srn-test)."""
     cameras: str | None = None
-    """orbit, sphere, hemisphere, srn-test, wide, forward, walk-a, walk-b or drive (default: the family's own)."""
+    """orbit (a level circle), sphere and hemisphere (random directions), srn-test (SRN's spiral), wide (few, far apart), forward
+    (side by side, looking one way), walk-a and walk-b (two ways through one place), drive (a rig of three along a street);
+    default: the family's own."""
     layout: str = "transforms"
-    """The format: transforms, srn, colmap, colmap-text, llff, rgbd."""
+    """The format: transforms, srn, colmap, colmap-text, llff, rgbd, photos, video."""
     purpose: Literal["train", "validation", "claims"] = "train"
     """Which seeds; the ranges never overlap."""
     first: int = 0
@@ -56,7 +59,7 @@ class DataMake:
     mesh: bool = False
     """Also write the true surface, mesh.ply."""
     visibility: bool = False
-    """Also write visibility/: for each pixel of each picture, how many of the pictures see that point (16-bit PNG)."""
+    """Also write visibility/000.png ...: for each pixel of each view, how many of the views see that point (16 bits)."""
     workers: int | None = None
     """Processes (default: one for each core)."""
 
@@ -66,7 +69,9 @@ class DataMake:
         family = families.by_name(self.family)
         views = _views(self.views, self.cameras, layouts.LAYOUTS)
         _check_range("--size", self.size, 8, _MAX_SIZE)
-        if family.background != "white" and self.cameras in layouts.AROUND_OBJECTS:
+        if family.background == "white":
+            _check_object_cameras(self.cameras)
+        elif self.cameras in layouts.AROUND_OBJECTS:
             raise UserError(
                 f"{family.name} has a ground, below which these cameras would stand",
                 got=self.cameras or "",
@@ -79,7 +84,8 @@ class DataMake:
         members = [seeds.seed_of(self.purpose, self.first + i) for i in range(self.objects)]
         jobs = {f"{family.name}-{seed:010d}": seed for seed in members}
         work = partial(_make_one, family.name, self.cameras, views, self.size, flaws)
-        making.run(work, jobs, making.Order(self.out, self.layout, self.mesh, self.visibility, self.workers))
+        asked = {"views": views, "size": self.size, "cameras": self.cameras or family.layout, **_flaw_facts(flaws)}
+        making.run(work, jobs, making.Order(self.out, self.layout, self.mesh, self.visibility, self.workers, asked))
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ class DataRender:
     cameras: str = "sphere"
     """orbit, sphere, hemisphere, srn-test, wide or forward."""
     layout: str = "srn"
-    """The format: srn, transforms, colmap, colmap-text, llff, rgbd."""
+    """The format: srn, transforms, colmap, colmap-text, llff, rgbd, photos, video."""
     up: Literal["auto", "y", "z"] = "auto"
     """Which axis points up (auto: y for glTF and OBJ, z for PLY and STL)."""
     seed: int = 0
@@ -111,7 +117,7 @@ class DataRender:
     mesh: bool = False
     """Also write the surface as it was rendered, mesh.ply."""
     visibility: bool = False
-    """Also write visibility/: for each pixel of each picture, how many of the pictures see that point (16-bit PNG)."""
+    """Also write visibility/000.png ...: for each pixel of each view, how many of the views see that point (16 bits)."""
     workers: int | None = None
     """Processes (default: one for each core)."""
 
@@ -119,11 +125,20 @@ class DataRender:
         from halfseen.worlds import layouts
 
         views = _views(self.views, self.cameras, layouts.LAYOUTS)
+        _check_object_cameras(self.cameras)
         _check_range("--size", self.size, 8, _MAX_SIZE)
         flaws = _flaws(self.pose_noise, self.exposure, self.photo_like)
         jobs = _mesh_jobs(self.meshes)
         work = partial(_render_one, self.up, self.cameras, views, self.size, flaws, self.seed)
-        making.run(work, jobs, making.Order(self.out, self.layout, self.mesh, self.visibility, self.workers))
+        asked = {"views": views, "size": self.size, "cameras": self.cameras, "up": self.up, "seed": self.seed}
+        asked |= _flaw_facts(flaws)
+        making.run(
+            work, jobs, making.Order(self.out, self.layout, self.mesh, self.visibility, self.workers, asked, _source)
+        )
+
+
+def _source(job: tuple[str, Path]) -> dict[str, object]:
+    return {"source_sha256": sha256(job[1])}
 
 
 def _mesh_jobs(meshes: Path) -> dict[str, tuple[str, Path]]:
@@ -170,6 +185,18 @@ def _views(views: int | None, cameras: str | None, known: Mapping[str, object]) 
         return fixed or _VIEWS
     _check_range("--views", views, 1, fixed or float("inf"))
     return views
+
+
+def _check_object_cameras(cameras: str | None) -> None:
+    from halfseen.worlds import layouts
+
+    if cameras in layouts.TOGETHER:
+        raise UserError(
+            "an object alone on white cannot be driven through",
+            got=cameras or "",
+            accepted=", ".join(sorted(set(layouts.LAYOUTS) - set(layouts.TOGETHER))),
+            do="Choose one of these.",
+        )
 
 
 def _check_range(option: str, value: float, low: float, high: float) -> None:

@@ -115,7 +115,7 @@ def _read_folder(folder: Path, layout: str | None) -> Capture:
             f"{quote(str(folder))} holds no capture",
             got="an empty folder" if not any(folder.iterdir()) else "files of no known layout",
             accepted="; ".join(f.describe for f in FORMATS),
-            do="Point at the folder that holds the photos.",
+            do=_where(folder),
         )
     else:
         chosen = present[0]
@@ -136,3 +136,11 @@ def _read_folder(folder: Path, layout: str | None) -> Capture:
         if others and layout is None
         else capture
     )
+
+
+def _where(folder: Path) -> str:
+    """Advice for a folder that is no capture: the captures right inside it, if there are any."""
+    inside = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and any(f.find(p) for f in FORMATS)]
+    if not inside:
+        return "Point at the folder that holds the photos."
+    return f"Point at one of the captures inside it, such as {quote(inside[0])} (there are {len(inside)})."

@@ -13,7 +13,7 @@ from halfseen.data import load
 from halfseen.data.capture import Capture
 
 # Mask values above this count as valid photo.
-_VALID = 0.5
+VALID = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,6 @@ def of(capture: Capture, device: torch.device) -> Pixels:
     views = torch.cat([torch.full((v.image.width * v.image.height,), i) for i, v in enumerate(capture.views)])
     xy = torch.cat([pixel_centres(v.image.width, v.image.height) for v in capture.views])
     rgb, mask = load.stack_rgb(capture), load.stack_masks(capture)
-    keep = torch.ones_like(mask, dtype=torch.bool) if capture.mask_role != "valid" else mask > _VALID
+    keep = torch.ones_like(mask, dtype=torch.bool) if capture.mask_role != "valid" else mask > VALID
     rgb, mask, view, at = (t[keep].to(device) for t in (rgb, mask, views, xy))
     return Pixels(rgb, mask, view, at, capture.cameras().to(torch.float32).to(device), keep.nonzero()[:, 0])

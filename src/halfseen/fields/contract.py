@@ -69,6 +69,10 @@ class Field(Protocol):
         """All tensors that make up the field, by name."""
         ...
 
-    def after_step(self, step: int, stats: dict[str, Tensor]) -> bool:
-        """Adapt the representation after an optimiser step. True when parameters were replaced, so optimisers start anew."""
+    def after_step(self, step: int, stats: dict[str, Tensor]) -> Tensor | None:
+        """Adapt the representation after an optimiser step; `stats` holds the `progress` [] of the fit in [0, 1].
+
+        When parameters were replaced: for each row of the new ones the old row that it goes on from, or -1 where an optimiser
+        starts anew. Else None.
+        """
         ...

@@ -130,7 +130,7 @@ class HashGrid:
         """See `contract.Field`."""
         return {"table": self.table, _OCCUPANCY: self.values, _PROGRESS: self.progress, **self.weights}
 
-    def after_step(self, step: int, stats: dict[str, Tensor]) -> bool:
+    def after_step(self, step: int, stats: dict[str, Tensor]) -> None:
         """Note the `progress` [] of the fit in [0, 1], and look every few steps which cells hold anything."""
         self.progress = stats[_PROGRESS].detach().cpu()
         settings = self.config.occupancy
@@ -139,7 +139,6 @@ class HashGrid:
                 self.values, step, settings, lambda x: self.look(x)[0], self._step_length, bounded=self.bounded
             )
             self.occupied = occupancy.occupied(self.values, settings)
-        return False
 
     def active_levels(self) -> int:
         """Levels that take part at the present progress."""

@@ -8,29 +8,47 @@ from torch import Tensor
 from halfseen.cameras.cameras import Cameras
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.errors import UserError, quote
-from halfseen.fields import hashgrid, triplane
+from halfseen.fields import gaussians, hashgrid, triplane
+from halfseen.fields.gaussian_seeds import Seeds
 
-Config = hashgrid.Config | triplane.Config
-AnyField = hashgrid.HashGrid | triplane.Triplane
-CONFIGS: dict[str, type[hashgrid.Config] | type[triplane.Config]] = {
+Config = hashgrid.Config | triplane.Config | gaussians.Config
+AnyField = hashgrid.HashGrid | triplane.Triplane | gaussians.Gaussians
+CONFIGS: dict[str, type[hashgrid.Config] | type[triplane.Config] | type[gaussians.Config]] = {
     "hashgrid": hashgrid.Config,
     "triplane": triplane.Config,
+    "gaussians": gaussians.Config,
 }
 
 
 def create(
-    to_user: Similarity, config: Config, seed: int, device: torch.device, cameras: Cameras | None = None
+    to_user: Similarity,
+    config: Config,
+    seed: int,
+    device: torch.device,
+    cameras: Cameras | None = None,
+    seeds: Seeds | None = None,
 ) -> AnyField:
-    """A new field for photos taken by the cameras (box frame)."""
+    """A new field for photos taken by the cameras (box frame). `seeds` are places where Gaussians may begin."""
     if isinstance(config, hashgrid.Config):
         return hashgrid.create(to_user, config, seed, device, cameras)
-    return triplane.create(to_user, config, seed, device, cameras)
+    if isinstance(config, triplane.Config):
+        return triplane.create(to_user, config, seed, device, cameras)
+    return gaussians.create(to_user, config, seed, device, cameras, seeds)
 
 
-def restore(state: dict[str, Tensor], to_user: Similarity, config: Config, device: torch.device) -> AnyField:
-    """The field of a saved state, which must have the tensors, and their shapes, that a field of this config has."""
+def restore(
+    state: dict[str, Tensor], to_user: Similarity, config: Config, device: torch.device, cameras: Cameras | None = None
+) -> AnyField:
+    """The field of a saved state, which must have the tensors, and their shapes, that a field of this config has.
+
+    To be fitted further, Gaussians need the `cameras` of the photos (box frame).
+    """
     fresh = create(to_user, config, 0, torch.device("cpu")).state()
-    wrong = [k for k in fresh if k not in state or state[k].shape != fresh[k].shape]
+    # There are as many Gaussians as there are; what one is made of is known.
+    rows = slice(1 if isinstance(config, gaussians.Config) else 0, None)
+    wrong = [k for k in fresh if k not in state or state[k].shape[rows] != fresh[k].shape[rows]]
+    if isinstance(config, gaussians.Config) and not wrong:
+        wrong = [k for k in fresh if state[k].dim() and len(state[k]) != len(state["xyz"])]
     if wrong or set(state) - set(fresh):
         raise UserError(
             "the field's state does not fit its config",
@@ -40,4 +58,9 @@ def restore(state: dict[str, Tensor], to_user: Similarity, config: Config, devic
         )
     if isinstance(config, hashgrid.Config):
         return hashgrid.restore(state, to_user, config, device)
-    return triplane.restore(state, to_user, config, device)
+    if isinstance(config, triplane.Config):
+        return triplane.restore(state, to_user, config, device)
+    field = gaussians.restore(state, to_user, config, device)
+    if cameras is not None:
+        field.watch(cameras)
+    return field

@@ -42,6 +42,14 @@ class Adam:
                 )
                 value.grad = None
 
+    def rearrange(self, groups: list[dict[str, Any]], origin: Tensor) -> None:
+        """Go on with other parameters, whose rows come from the old rows `origin` [N'], -1 for new ones."""
+        old = origin >= 0
+        self.parameters = {g["name"]: g["params"][0] for g in groups}
+        for name, moments in self.moments.items():
+            taken = [m[origin.clamp_min(0)] * old.reshape(-1, *[1] * (m.dim() - 1)).to(m) for m in moments]
+            self.moments[name] = (taken[0].contiguous(), taken[1].contiguous())
+
     def state(self) -> dict[str, Tensor]:
         """Plain tensors that `Adam(groups, state)` goes on from."""
         out = {_STEPS: torch.tensor(self.steps)}

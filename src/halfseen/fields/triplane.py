@@ -98,9 +98,8 @@ class Triplane:
         """See `contract.Field`."""
         return {"planes": self.planes, **self.weights}
 
-    def after_step(self, step: int, stats: dict[str, Tensor]) -> bool:
+    def after_step(self, step: int, stats: dict[str, Tensor]) -> None:
         """Nothing changes."""
-        return False
 
     def _features(self, xyz: Tensor) -> Tensor:
         at = 2 * volumetric.normalised(xyz, bounded=self.bounded) - 1

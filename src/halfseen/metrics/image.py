@@ -54,10 +54,20 @@ def ssim_map(a: Tensor, b: Tensor, *, window: Window = "gaussian") -> Tensor:
     if a.dim() != 3:
         raise ValueError(f"SSIM needs pictures [H, W, 3], not {tuple(a.shape)}")
     check_pair(a, b, what="SSIM", min_side=len(weights))
-    x, y = (p.detach().double().permute(2, 0, 1) for p in (a, b))
-    mean_x, mean_y, xx, yy, xy = blur(torch.stack([x, y, x * x, y * y, x * y]), weights)
     # Only the uniform window corrects for the mean's lost degree of freedom, as scikit-image does by default.
     correction = _UNIFORM**2 / (_UNIFORM**2 - 1) if window == "uniform" else 1.0
+    return _similarity(a.detach().double(), b.detach().double(), weights, correction)
+
+
+def dissimilarity(a: Tensor, b: Tensor) -> Tensor:
+    """(1 - SSIM) / 2 of pictures [H, W, 3] as a loss: [] in their own precision, with gradients (Gaussian window)."""
+    return (1 - _similarity(a, b, _window("gaussian", a.device).to(a.dtype), 1.0).mean()) / 2
+
+
+def _similarity(a: Tensor, b: Tensor, weights: Tensor, correction: float) -> Tensor:
+    """SSIM [H', W'] of pictures [H, W, 3] where the window [K] lies inside."""
+    x, y = (p.permute(2, 0, 1) for p in (a, b))
+    mean_x, mean_y, xx, yy, xy = blur(torch.stack([x, y, x * x, y * y, x * y]), weights)
     variance = correction * (xx - mean_x**2 + yy - mean_y**2)
     covariance = correction * (xy - mean_x * mean_y)
     numerator = (2 * mean_x * mean_y + _C1) * (2 * covariance + _C2)

@@ -37,7 +37,14 @@ def open_mesh(path: Path, room: int = MAX_FACES) -> Opened:
     except Exception as error:
         if side_files.refused:
             raise side_files.refused[0] from error
-        got = f"{type(error).__name__}: {str(error)[:120]}"
+        if isinstance(error, FileNotFoundError) and side_files.missing:
+            raise UserError(
+                f"mesh {quote(path.name)} is not whole",
+                got=f"no file {quote(side_files.missing[0])}, which it names",
+                accepted="a mesh with all the files that belong to it, in the same folder",
+                do="Put that file beside it, or export the mesh as one .glb.",
+            ) from error
+        got = f"a broken file ({str(error)[:120] or type(error).__name__})"
         raise UserError(
             f"mesh {quote(path.name)} cannot be read", got=got, accepted=", ".join(SUFFIXES), do="Export it again."
         ) from error

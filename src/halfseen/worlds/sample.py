@@ -46,6 +46,7 @@ class Shot:
     world: World
     cameras: Cameras
     capture: Capture
+    stops: tuple[float, ...]  # exposure of each view
 
 
 def cameras_for(
@@ -75,8 +76,7 @@ def shoot(
     """Photograph one member. Objects on white carry masks; all views carry depth."""
     world = prepare(family.make(seed))
     cameras = cameras_for(family, seed, layout, views, size, world)
-    taken = _as_capture(world, family.background, cameras, seed, imperfect or Imperfect())
-    return Shot(world, cameras, taken)
+    return _shot(world, family.background, cameras, seed, imperfect or Imperfect())
 
 
 def capture(
@@ -98,16 +98,23 @@ def shoot_model(
     """Photograph a user's model, alone on white, with masks and depth."""
     world = prepare(model)
     cameras = layouts.LAYOUTS[layout](USER_STAGE, views, size, seed)
-    return Shot(world, cameras, _as_capture(world, "white", cameras, seed, imperfect or Imperfect()))
+    return _shot(world, "white", cameras, seed, imperfect or Imperfect())
 
 
-def _as_capture(world: World, background: Background, cameras: Cameras, seed: int, flaws: Imperfect) -> Capture:
+def _shot(world: World, background: Background, cameras: Cameras, seed: int, flaws: Imperfect) -> Shot:
+    rng = np.random.Generator(np.random.PCG64(derive_seed(seed, "exposure")))
+    stops = flaws.exposure * rng.normal(size=len(cameras))
+    taken = _as_capture(world, background, cameras, seed, flaws, np.exp2(stops))
+    return Shot(world, cameras, taken, tuple(stops.tolist()))
+
+
+def _as_capture(
+    world: World, background: Background, cameras: Cameras, seed: int, flaws: Imperfect, gains: NDArray[np.float64]
+) -> Capture:
     pictures = [render(world, cameras[i], background) for i in range(len(cameras))]
     stated = cameras
     if flaws.pose_degrees or flaws.pose_distance:
         stated = layouts.with_pose_noise(cameras, flaws.pose_degrees, flaws.pose_distance, seed)
-    rng = np.random.Generator(np.random.PCG64(derive_seed(seed, "exposure")))
-    gains = np.exp2(flaws.exposure * rng.normal(size=len(cameras)))
     out = []
     on_white = background == "white"
     for i, picture in enumerate(pictures):

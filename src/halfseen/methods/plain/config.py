@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from halfseen.common.config import within
-from halfseen.fields import hashgrid, triplane
+from halfseen.fields import gaussians, hashgrid, triplane
 from halfseen.poses import stereo
 
 
@@ -36,10 +36,16 @@ class Config:
     # Weight of the relative error of depth where stereo knows it, at the start; it decays to `depth_end` of that.
     depth: float = 0.0
     depth_end: float = 0.02
+    # Gaussians, which are fitted to whole photos: share of D-SSIM beside L1 (Kerbl et al. 2023), and weights of the mean opacity and
+    # the mean radius, which keep few views from making walls of fog and needles.
+    structure: float = 0.2
+    thin: float = 0.0
+    small: float = 0.0
     stereo: stereo.Config = field(default_factory=stereo.Config)
-    kind: Literal["hashgrid", "triplane"] = "hashgrid"
+    kind: Literal["hashgrid", "triplane", "gaussians"] = "hashgrid"
     hashgrid: hashgrid.Config = field(default_factory=hashgrid.Config)
     triplane: triplane.Config = field(default_factory=triplane.Config)
+    gaussians: gaussians.Config = field(default_factory=gaussians.Config)
 
     def __post_init__(self) -> None:
         within("steps", self.steps, 1, 10**7)
@@ -47,16 +53,17 @@ class Config:
         within("least_rays", self.least_rays, 1, 10**6)
         within("most_rays", self.most_rays, self.least_rays, 10**7)
         within("lr_end", self.lr_end, 1e-6, 1)
-        for name in ("mask", "distortion", "opacity", "near", "depth"):
+        for name in ("mask", "distortion", "opacity", "near", "depth", "thin", "small"):
             within(name, getattr(self, name), 0, 1e300)
         within("depth_end", self.depth_end, 1e-9, 1)
         within("distortion_from", self.distortion_from, 0, 1)
         within("near_share", self.near_share, 0, 1)
+        within("structure", self.structure, 0, 1)
 
     @property
     def geometry(self) -> bool:
-        """Whether anything of this fit needs depth from stereo."""
-        return self.depth > 0 or self.near > 0
+        """Whether anything of this fit needs depth from stereo: its losses, or Gaussians that begin there."""
+        return self.depth > 0 or self.near > 0 or self.kind == "gaussians"
 
 
 BASIC = Config()

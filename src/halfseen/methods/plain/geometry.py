@@ -1,0 +1,95 @@
+"""What plane-sweep stereo knows of the photos: depth for losses, and places where Gaussians may begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from halfseen.cameras.cameras import Cameras
+from halfseen.data import load
+from halfseen.data.capture import Capture
+from halfseen.data.capture import Points as CapturePoints
+from halfseen.fields import gaussian_seeds as seeding
+from halfseen.fields.gaussian_seeds import Seeds
+from halfseen.poses import stereo
+
+# Of a view's known depths, the share that may be nearer than its nearest surface: mismatches.
+_NEAREST = 0.02
+# Seeds of stereo are drawn from so many pixels for each that is wanted: what agrees in several views is there several times.
+_SURPLUS = 1.5
+# Of all seeds, the share that stands at random where stereo knows nothing.
+_UNKNOWN = 0.1
+# Fewer known points than this are no start.
+_FEW = 100
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What stereo knows of all Q pixels of all views, view by view and row by row (box units); zeros where it knows nothing."""
+
+    depth: Tensor  # [Q] z-depth
+    confidence: Tensor  # [Q]
+    nearest: Tensor  # [V] distance from each camera before which there is nothing
+
+    def to_plain(self) -> dict[str, Tensor]:
+        """As tensors for a checkpoint."""
+        return {"depth": self.depth, "confidence": self.confidence, "nearest": self.nearest}
+
+
+def measure(capture: Capture, cfg: stereo.Config, near_share: float, device: torch.device) -> Geometry:
+    """Depth from stereo over the inputs; of one photo alone nothing is known."""
+    if len(capture) < 2:
+        pixels = sum(v.image.width * v.image.height for v in capture.views)
+        return Geometry(*(torch.zeros(n, device=device) for n in (pixels, pixels, len(capture))))
+    masks = [v.mask.read_grey() if v.mask is not None else None for v in capture.views]
+    images = [v.image.read()[..., :3] for v in capture.views]
+    maps = stereo.depths(images, capture.cameras(), cfg, masks=masks)
+    known = [m.depth[m.depth > 0] for m in maps]
+    # A view of which stereo knows nothing is not told where nothing is.
+    limits = [near_share * float(k.quantile(_NEAREST)) if len(k) else 0.0 for k in known]
+    flat = [torch.cat([getattr(m, n).reshape(-1) for m in maps]) for n in ("depth", "confidence")]
+    return Geometry(*(t.float().to(device) for t in (*flat, torch.tensor(limits))))
+
+
+def restored(stored: dict[str, Tensor], device: torch.device) -> Geometry:
+    """As an earlier start of this run found it."""
+    return Geometry(*(stored[k].to(device) for k in ("depth", "confidence", "nearest")))
+
+
+def seeds(capture: Capture, geometry: Geometry | None, count: int, rng: torch.Generator) -> Seeds | None:
+    """Places for Gaussians to begin: points that the capture knows, else surfaces from stereo; a few stand anywhere."""
+    cameras = capture.cameras()
+    if capture.points is not None and len(capture.points.xyz) > _FEW:
+        return seeding.joined([_of_points(capture.points), _anywhere(count, cameras, rng)])
+    if geometry is None or int((geometry.depth > 0).sum()) < _FEW:
+        return None
+    maps, masks, start = [], load.stack_masks(capture), 0
+    for view in capture.views:
+        shape, pixels = (view.image.height, view.image.width), view.image.width * view.image.height
+        inside = masks[start : start + pixels].reshape(shape) > 0
+        part = [t[start : start + pixels].cpu().reshape(shape) for t in (geometry.depth, geometry.confidence)]
+        maps.append(stereo.DepthMap(torch.where(inside, part[0], 0.0), part[1]))
+        start += pixels
+    return seeding.joined([_of_stereo(capture, maps, cameras, count, rng), _anywhere(count, cameras, rng)])
+
+
+def _of_points(points: CapturePoints) -> Seeds:
+    return seeding.from_points(torch.from_numpy(points.xyz), torch.from_numpy(points.rgb).float() / 255)
+
+
+def _of_stereo(
+    capture: Capture, maps: Sequence[stereo.DepthMap], cameras: Cameras, count: int, rng: torch.Generator
+) -> Seeds:
+    found = stereo.points(maps, cameras)
+    offsets = torch.tensor([0, *(v.image.width * v.image.height for v in capture.views)]).cumsum(0)
+    rgb = load.stack_rgb(capture)[offsets[found.views] + found.pixels]
+    focal = cameras.intrinsics[:, 0].float()[found.views]
+    share = min(1.0, _SURPLUS * count / len(found.xyz))
+    return seeding.from_depth(found.xyz, rgb, found.depth, focal, share, rng)
+
+
+def _anywhere(count: int, cameras: Cameras, rng: torch.Generator) -> Seeds:
+    return seeding.random(max(1, int(_UNKNOWN * count)), cameras, rng)

@@ -1,0 +1,62 @@
+"""One step of a fit on a whole photo: for Gaussians, which are drawn picture by picture."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from halfseen.data.capture import Capture
+from halfseen.data.pixels import VALID
+from halfseen.fields.gaussians import Gaussians
+from halfseen.methods.plain import losses
+from halfseen.methods.plain.config import Config
+from halfseen.methods.plain.geometry import Geometry
+from halfseen.metrics.image import dissimilarity
+
+# Windows of SSIM have this many pixels.
+_WINDOW = 11
+
+
+def terms(
+    field: Gaussians,
+    capture: Capture,
+    geometry: Geometry | None,
+    cfg: Config,
+    view: int,
+    progress: float,
+    rng: torch.Generator,
+) -> dict[str, Tensor]:
+    """The weighted terms of one step on one photo."""
+    shown = capture.views[view]
+    assert shown.camera is not None
+    photo = shown.image.read()[..., :3].to(field.values["xyz"].device)
+    mask = None if shown.mask is None else shown.mask.read_grey().to(photo)
+    alone = capture.mask_role == "object"
+    known = capture.background if alone else None
+    back = known if known is not None else torch.rand(3, generator=rng).to(photo)
+    rendering = field.render(shown.camera, background=back, generator=rng)
+    rgb = rendering.rgb
+    if mask is not None and not alone:
+        # Where the photo is not valid, nothing is asked.
+        rgb = torch.where(mask[..., None] > VALID, rgb, photo)
+    out = {"rgb": (1 - cfg.structure) * (rgb - photo).abs().mean()}
+    if cfg.structure and min(photo.shape[:2]) >= _WINDOW:
+        out["structure"] = cfg.structure * dissimilarity(rgb, photo)
+    if alone and mask is not None and cfg.mask:
+        out["mask"] = cfg.mask * losses.mask(rendering, mask)
+    if cfg.opacity and not alone:
+        out["opacity"] = cfg.opacity * losses.opacity(rendering)
+    if cfg.depth and geometry is not None:
+        start = sum(v.image.width * v.image.height for v in capture.views[:view])
+        known_depth, sure = (t[start : start + photo[..., 0].numel()].reshape(photo.shape[:2]) for t in (geometry.depth, geometry.confidence))  # fmt: skip
+        out["depth"] = cfg.depth * cfg.depth_end**progress * losses.depth(rendering, known_depth, sure)
+    if cfg.thin:
+        out["thin"] = cfg.thin * field.opacity().mean()
+    if cfg.small:
+        out["small"] = cfg.small * field.values["scale"].exp().mean()
+    return out
+
+
+def order(views: int, step: int, seed_rng: torch.Generator) -> int:
+    """The view of a step (from 1): every photo once in each round, in the order that the round's generator gives."""
+    return int(torch.randperm(views, generator=seed_rng)[(step - 1) % views])

@@ -1,0 +1,64 @@
+"""One step of a fit on random pixels of all photos: for fields that are sampled along rays."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from halfseen.data.capture import Capture
+from halfseen.data.pixels import Pixels
+from halfseen.fields.contract import Field, Rendering
+from halfseen.methods.plain import losses
+from halfseen.methods.plain.config import Config
+from halfseen.methods.plain.geometry import Geometry
+
+# Samples of a ray before any was rendered, and how much the newest step counts in the running mean.
+FIRST_PER_RAY, _PACE = 100.0, 0.1
+
+
+def terms(
+    field: Field,
+    photos: Pixels,
+    geometry: Geometry | None,
+    capture: Capture,
+    cfg: Config,
+    per_ray: float,
+    progress: float,
+    rng: torch.Generator,
+) -> tuple[dict[str, Tensor], float]:
+    """The weighted terms of one step, and the running mean of samples for each ray, which decides how many rays the next one has."""
+    rays = int(min(max(cfg.samples / per_ray, cfg.least_rays), cfg.most_rays))
+    pick = torch.randint(len(photos), (rays,), generator=rng).to(photos.rgb.device)
+    # Without a known background, a random one for each ray makes transparency costly, so real scenes become opaque.
+    alone = capture.mask_role == "object"
+    known = capture.background if alone else None
+    back = known if known is not None else torch.rand(rays, 3, generator=rng).to(photos.rgb)
+    rendering = field.render(
+        photos.cameras, pixels=(photos.views[pick], photos.xy[pick]), background=back, generator=rng
+    )
+    assert rendering.samples is not None
+    out = {"rgb": losses.photometric(rendering, photos.rgb[pick])}
+    if alone and cfg.mask:
+        out["mask"] = cfg.mask * losses.mask(rendering, photos.mask[pick])
+    if cfg.distortion:
+        ramp = min(1.0, progress / max(cfg.distortion_from, torch.finfo(torch.float32).tiny))
+        out["distortion"] = cfg.distortion * ramp * losses.distortion(rendering)
+    if cfg.opacity and not alone:
+        out["opacity"] = cfg.opacity * losses.opacity(rendering)
+    if geometry is not None:
+        out |= _geometric(rendering, geometry, photos, pick, cfg, progress)
+    used = len(rendering.samples.weights) / rays
+    return out, (1 - _PACE) * per_ray + _PACE * max(1.0, used)
+
+
+def _geometric(
+    rendering: Rendering, geometry: Geometry, photos: Pixels, pick: Tensor, cfg: Config, progress: float
+) -> dict[str, Tensor]:
+    """Terms that stereo's depth gives: agreement that decays, and nothing in front of cameras."""
+    out, at = {}, photos.kept.to(pick.device)[pick]
+    if cfg.near:
+        out["near"] = cfg.near * losses.near(rendering, geometry.nearest[photos.views[pick]])
+    if cfg.depth:
+        weight = cfg.depth * cfg.depth_end**progress
+        out["depth"] = weight * losses.depth(rendering, geometry.depth[at], geometry.confidence[at])
+    return out
