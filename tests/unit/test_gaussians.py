@@ -7,8 +7,9 @@ from dataclasses import replace
 import numba
 import pytest
 import torch
+from gaussian_support import SIZE, camera, field
 
-from halfseen.cameras import paths, rays
+from halfseen.cameras import rays
 from halfseen.cameras.cameras import make
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.errors import UserError
@@ -18,15 +19,7 @@ from halfseen.fields import gaussian_seeds as seeding
 from halfseen.fields import gaussians, kinds, operators, splats
 from halfseen.fields.optimiser import Adam
 
-SIZE = (50, 37)
 NAMES = ("xyz", "scale", "turn", "opacity", "sh")
-UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
-
-
-def camera(eye=(1.6, 1.2, 0.8), size=SIZE):
-    eye = torch.tensor([eye], dtype=torch.float64)
-    pose = paths.look_at(eye, torch.zeros(1, 3, dtype=torch.float64), UP)
-    return make(pose, (size[0] * 1.0, size[0] * 1.1, size[0] * 0.47, size[1] * 0.52), size)
 
 
 def cloud(count, radius=-3.0, seed=0, dtype=torch.float64, spread=0.4):
@@ -93,17 +86,6 @@ def test_the_same_bytes_on_any_number_of_threads():
         numba.set_num_threads(before)
     for a, b in zip(*runs, strict=True):
         assert torch.equal(a, b)
-
-
-def field(count=300, **changes):
-    config = replace(gaussians.Config(start=count, most=4 * count, bands_until=0), **changes)
-    rng = generator(3, "field")
-    seeds = seeding.Seeds(
-        0.4 * torch.randn(count, 3, generator=rng), torch.rand(count, 3, generator=rng), torch.full((count,), 0.08)
-    )
-    made = gaussians.create(Similarity.identity(), config, 0, torch.device("cpu"), camera(), seeds)
-    made.values["scale"].data += 0.5 * torch.randn(count, 3, generator=rng)
-    return made
 
 
 def test_windows_and_loose_pixels_are_pieces_of_the_picture():

@@ -9,6 +9,7 @@ import torch
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
 from halfseen.images.resize import sharpness as sharpness_float32
+from halfseen.metrics import structure
 from halfseen.metrics.image import average_error, psnr, sharpness, sharpness_ratio, ssim, ssim_map
 
 
@@ -162,3 +163,12 @@ def test_pictures_smaller_than_the_window_are_refused():
     margin_only[0] = True
     with pytest.raises(UserError, match="empty mask"):
         ssim(noise(12, 12, 3), noise(12, 12, 3), margin_only)
+
+
+def test_the_loss_is_the_measure_and_passes_the_gradient_check():
+    rng = generator(0, "structure")
+    a, b = (torch.rand(17, 21, 3, generator=rng, dtype=torch.float64) for _ in range(2))
+    assert float(structure.dissimilarity(a, b)) == pytest.approx((1 - ssim(a, b)) / 2, abs=1e-12)
+    single = structure.dissimilarity(a.float(), b.float())
+    assert float(single) == pytest.approx((1 - ssim(a, b)) / 2, abs=1e-5)
+    assert torch.autograd.gradcheck(lambda x: structure.dissimilarity(x, b), (a.requires_grad_(),))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from halfseen.api.evaluation import compare, evaluate
+from halfseen.api.exporting import export
 from halfseen.api.reconstruction import METHODS, reconstruct
 from halfseen.api.rendering import Frames, orbit, read_cameras, render
 from halfseen.common.files import new_folder
@@ -27,6 +28,7 @@ __all__ = [
     "compare",
     "convert",
     "evaluate",
+    "export",
     "load",
     "open_run",
     "orbit",

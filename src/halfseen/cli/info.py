@@ -12,9 +12,13 @@ if TYPE_CHECKING:
     from halfseen.runs.run import Run
 
 
+# Bytes at either end of a file in which it says where it came from.
+_HEAD = 1 << 20
+
+
 @dataclass(frozen=True)
 class Info:
-    """Say what a file or folder is: a run, a capture, a camera file, a point cloud, a picture, a video."""
+    """Say what a file or folder is: a run, a capture, cameras, points, splats, a mesh, a picture, a video, and where it came from."""
 
     file: tyro.conf.Positional[Path]
     """The file or folder."""
@@ -26,19 +30,25 @@ class Info:
 
 def _describe(path: Path) -> list[str]:
     from halfseen import api
-    from halfseen.data import ply
+    from halfseen.data import ply, splat_files
     from halfseen.export import sheet_text
     from halfseen.images import io, video
     from halfseen.runs.run import CONFIG
 
     if path.is_dir() and (path / CONFIG).is_file():
         return _run_lines(api.open_run(path))
+    suffix = path.suffix.lower()
+    if suffix == ".splat" or (suffix == ".ply" and splat_files.is_ply(path)):
+        return _splat_lines(path)
+    if suffix in (".glb", ".obj"):
+        return ["mesh", *_origin(path)]
     if path.suffix.lower() == ".ply":
         points = ply.read_points(path)
         return [
             f"point cloud: {len(points.xyz)} points, from {points.xyz.min(0).round(3).tolist()} to {points.xyz.max(0).round(3).tolist()}"
             if len(points.xyz)
-            else "point cloud: empty"
+            else "point cloud: empty",
+            *_origin(path),
         ]
     if path.suffix.lower() == ".json":
         cameras, _ = api.read_cameras(path)
@@ -48,9 +58,42 @@ def _describe(path: Path) -> list[str]:
         return [f"picture: {width}x{height}"]
     if path.suffix.lower() in video.VIDEO_SUFFIXES:
         found = video.info(path)
-        return [f"video: {found.width}x{found.height}, {found.frames} frames at {found.fps:g} a second"]
+        return [f"video: {found.width}x{found.height}, {found.frames} frames at {found.fps:g} a second", *_origin(path)]
     capture = api.load(path)
     return [sheet_text.title(capture), *(f"  {line}" for line, _ in sheet_text.lines(api.check(capture)))]
+
+
+def _splat_lines(path: Path) -> list[str]:
+    from halfseen.data import splat_files
+
+    found = splat_files.read(path)
+    bands = round(found.sh.shape[1] ** 0.5)
+    low, high = (found.xyz.min(0), found.xyz.max(0)) if len(found.xyz) else ([0, 0, 0], [0, 0, 0])
+    place = " to ".join(str([round(float(x), 3) for x in corner]) for corner in (low, high))
+    out = [f"splats: {len(found.xyz)} Gaussians, spherical harmonics of degree {bands - 1}, from {place}"]
+    if found.dropped:
+        out.append(f"  {found.dropped} more were dropped: no numbers, or too thin to see")
+    if found.seen is not None:
+        shares = [100 * float((found.seen == k).mean()) for k in (2, 1, 0)]
+        out.append("  seen by several photos {:.0f} %, by one {:.0f} %, by none {:.0f} %".format(*shares))
+    return [*out, *_origin(path)]
+
+
+def _origin(path: Path) -> list[str]:
+    """Where a file says that it came from, if it was made here."""
+    from halfseen.common.jsonfile import read_json
+    from halfseen.export import mesh_files, provenance
+
+    side = provenance.beside(path)
+    if side.is_file():
+        facts = read_json(side)
+    else:
+        with path.open("rb") as f:
+            head = f.read(_HEAD)
+            f.seek(max(0, path.stat().st_size - _HEAD))
+            tail = f.read()
+        facts = mesh_files.facts_of_glb(head) or provenance.parse((head + tail).decode("utf-8", "replace"))
+    return [f"  {s}" for s in provenance.sentences(facts)] if isinstance(facts, dict) else []
 
 
 def _run_lines(run: Run) -> list[str]:
@@ -67,5 +110,5 @@ def _run_lines(run: Run) -> list[str]:
     if run.finished:
         metrics = read_json(run.path / METRICS)
         held = f"{metrics['psnr_held_out']} dB on held-out photos, " if "psnr_held_out" in metrics else ""
-        out.append(f"  PSNR {held}{metrics['psnr_inputs']} dB on its inputs ({metrics['protocol']})")
+        out.append(f"  PSNR {held}{metrics['psnr_inputs']} dB on its inputs ({metrics['inputs']['protocol']['split']})")
     return out

@@ -25,6 +25,7 @@ from halfseen.cli.data import DataCheck, DataConvert, DataInfo
 from halfseen.cli.demo import Demo
 from halfseen.cli.doctor import Doctor
 from halfseen.cli.evaluate import Compare, Evaluate
+from halfseen.cli.export import Export
 from halfseen.cli.info import Info
 from halfseen.cli.reconstruct import Reconstruct
 from halfseen.cli.render import Render
@@ -48,6 +49,7 @@ BenchCommand = Annotated[BenchSpeed, _sub("speed")] | Annotated[BenchClaims, _su
 Command = (
     Annotated[Reconstruct, _sub("reconstruct")]
     | Annotated[Render, _sub("render")]
+    | Annotated[Export, _sub("export")]
     | Annotated[Evaluate, _sub("evaluate")]
     | Annotated[Compare, _sub("compare")]
     | Annotated[DataCommand, _sub("data", description="Check, describe, convert, make and render captures.")]
@@ -62,6 +64,7 @@ BENCH_COMMANDS = ("speed", "claims")
 _RECORDS = (
     Reconstruct,
     Render,
+    Export,
     Evaluate,
     Compare,
     BenchSpeed,

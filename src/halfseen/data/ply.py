@@ -37,6 +37,11 @@ _GREY = 128
 
 def read_points(path: Path) -> Points:
     """Read x y z and, when present, red green blue of the vertex element (which must come first)."""
+    return _to_points(path, read_table(path)[0])
+
+
+def read_table(path: Path) -> tuple[np.ndarray, list[str]]:
+    """All properties of the vertices as a structured array, and the header's comments."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -45,7 +50,8 @@ def read_points(path: Path) -> Points:
     newline = data.find(b"\n", end)
     if not data.startswith(b"ply") or end < 0 or newline < 0:
         raise _bad(path, "no PLY header")
-    layout, count, columns = _parse_header(path, data[:end].decode("ascii", "replace"))
+    header = data[:end].decode("ascii", "replace")
+    layout, count, columns = _parse_header(path, header)
     body = data[newline + 1 :]
     if layout == "ascii":
         table = _ascii_rows(path, body, count, columns)
@@ -54,7 +60,7 @@ def read_points(path: Path) -> Points:
         if count * dtype.itemsize > len(body):
             raise _bad(path, f"{count} points promised, {len(body) // dtype.itemsize} present")
         table = np.frombuffer(body, dtype, count)
-    return _to_points(path, table)
+    return table, [line[len("comment ") :] for line in header.splitlines() if line.startswith("comment ")]
 
 
 def write_points(path: Path, points: Points) -> None:

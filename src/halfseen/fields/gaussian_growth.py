@@ -14,7 +14,7 @@ from torch import Tensor
 
 from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras
-from halfseen.fields.reference.splats import rotations
+from halfseen.cameras.rotations import quaternion_to_matrix
 
 # A Gaussian that is split becomes two of this share of its size (Kerbl et al. 2023: 1 / 1.6).
 _SHRUNK = 1 / 1.6
@@ -119,4 +119,4 @@ def _offsets(values: Values, rows: Tensor, generator: torch.Generator) -> Tensor
     """Random offsets [K, 3], distributed as the Gaussians of the rows themselves."""
     noise = torch.randn(len(rows), 3, generator=generator).to(values["xyz"])
     spread = values["scale"].detach()[rows].exp() * noise
-    return (rotations(values["turn"].detach()[rows]) @ spread[..., None])[..., 0]
+    return (quaternion_to_matrix(values["turn"].detach()[rows]) @ spread[..., None])[..., 0]

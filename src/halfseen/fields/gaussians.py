@@ -10,23 +10,22 @@ import torch
 from torch import Tensor
 
 from halfseen.cameras.cameras import Cameras
+from halfseen.cameras.rotations import quaternion_to_matrix
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.config import within
 from halfseen.common.rng import generator as make_generator
+from halfseen.data.splat_files import C0
 from halfseen.fields import gaussian_growth as growth
 from halfseen.fields import gaussian_seeds as seeding
 from halfseen.fields import splats
 from halfseen.fields.contract import Background, Rendering, Window
 from halfseen.fields.gaussian_seeds import Seeds
-from halfseen.fields.reference.splats import rotations
 from halfseen.fields.splats import Layout, Projected
 
 # What makes up a Gaussian, by name.
 PARAMETERS = ("xyz", "scale", "turn", "opacity", "sh0", "sh")
 # Beside these, what growth and resuming need.
 _PUSH, _SIGHTS, _PROGRESS = "push", "sights", "progress"
-# Constant of the first spherical harmonic: rgb = 1/2 + C0 sh0.
-C0 = 0.28209479177387814
 # Opacity below which a pixel has no depth to speak of.
 _NOTHING = 1e-6
 
@@ -170,7 +169,7 @@ class Gaussians:
         """Normals [H, W, 3] in the box at one camera, differentiable: shortest axes, turned to the camera, blended and made unit."""
         v, projected = self.values, self.project(camera)
         shortest = v["scale"].detach().argmin(1)
-        axis = rotations(v["turn"])[torch.arange(len(self)), :, shortest]
+        axis = quaternion_to_matrix(v["turn"])[torch.arange(len(self)), :, shortest]
         away = ((axis.detach() * (v["xyz"].detach() - camera.centres[0].to(axis))).sum(-1) > 0)[:, None]
         facing = torch.where(away, -axis, axis)
         shown = Projected(

@@ -5,8 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from halfseen.common.rng import generator as make_generator
+
 # Bands that are written out below.
 MAX_DEGREE = 4
+# Directions for each function that a rotation is found from.
+_WITNESSES = 8
 
 
 def basis(directions: Tensor, degree: int) -> Tensor:
@@ -27,3 +31,22 @@ def basis(directions: Tensor, degree: int) -> Tensor:
         1.4453057213202769 * z * (xx - yy), 0.59004358992664352 * x * (3 * yy - xx),
     ]  # fmt: skip
     return torch.stack(bands[: degree * degree], -1)
+
+
+def rotate(sh: Tensor, rotation: Tensor) -> Tensor:
+    """Coefficients [N, K, C] of functions that are turned by `rotation` [3, 3]: what was seen along d is then seen along R d.
+
+    A band of turned functions is a mixture of the same band's functions; the mixture is read off at a few directions.
+    """
+    out = sh.clone()
+    rotation = rotation.double()
+    for band in range(1, MAX_DEGREE):
+        rows = slice(band * band, (band + 1) * (band + 1))
+        if sh.shape[1] < rows.stop:
+            break
+        spread = torch.randn(_WITNESSES * rows.stop, 3, generator=make_generator(0, "harmonics"), dtype=torch.float64)
+        d = torch.nn.functional.normalize(spread, dim=-1)
+        there, here = basis(d, band + 1)[:, rows], basis(d @ rotation, band + 1)[:, rows]
+        mixture = torch.linalg.lstsq(there, here).solution
+        out[:, rows] = torch.einsum("ij,njc->nic", mixture.to(sh), sh[:, rows])
+    return out

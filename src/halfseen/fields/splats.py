@@ -14,7 +14,7 @@ from halfseen.cameras.cameras import Cameras
 from halfseen.fields import operators, volume
 from halfseen.fields.contract import Window
 from halfseen.fields.kernels import splat_project, splat_raster, splat_tiles
-from halfseen.fields.kernels.splat_raster import HEAD, LANES, TILE
+from halfseen.fields.kernels.splat_raster import LANES, ROWS, TILE
 from halfseen.fields.reference import splats as twins
 
 # Beyond the picture by this share of its half width, the projection is no longer linearised where a Gaussian is.
@@ -155,7 +155,7 @@ def lists(projected: Projected, layout: Layout) -> Lists:
 
 
 def blend(projected: Projected, opacity: Tensor, layout: Layout, sorted_: Lists | None = None) -> tuple[Tensor, ...]:
-    """(out [P, C], alpha [P], depth [P] at which half of the light is gone) at the pixels of a layout."""
+    """(out [P, 4], alpha [P], depth [P] at which half of the light is gone) at the pixels of a layout."""
     found = sorted_ or lists(projected, layout)
     if not operators.compiled(opacity):
         return twins.blend(projected, opacity, layout, found)
@@ -182,7 +182,7 @@ class _Blend(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         mean, conic, reach, opacity, features = ctx.saved_tensors
         found = ctx.found
-        pairs = mean.new_empty(len(found.listed), HEAD + features.shape[1])
+        pairs = mean.new_empty(len(found.listed), ROWS)
         splat_raster.backward(
             *_pixels(ctx.layout, mean), *(t.numpy() for t in (found.begin, found.listed, found.slot)),
             *(_np(t) for t in (mean, conic, reach, opacity, features, grads[0], grads[1])), pairs.numpy(),

@@ -70,8 +70,11 @@ def check_fps(fps: float) -> None:
         raise UserError("the rate of pictures is not usable", got=f"{fps:g}", accepted=accepted, do="Change --fps.")
 
 
-def write_mp4(path: Path, pictures: Iterable[Tensor], fps: float) -> int:
-    """Write [H, W, 3] pictures as H.264; odd sizes lose their last row or column, as the codec needs. Returns the count."""
+def write_mp4(path: Path, pictures: Iterable[Tensor], fps: float, comment: str = "") -> int:
+    """Write [H, W, 3] pictures as H.264; odd sizes lose their last row or column, as the codec needs. Returns the count.
+
+    `comment` becomes metadata of the file.
+    """
     import imageio_ffmpeg
 
     check_fps(fps)
@@ -82,7 +85,10 @@ def write_mp4(path: Path, pictures: Iterable[Tensor], fps: float) -> int:
             even = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
             if writer is None:
                 size = (even.shape[1], even.shape[0])
-                writer = imageio_ffmpeg.write_frames(str(partial), size, fps=fps, quality=_QUALITY, macro_block_size=2)
+                said = ["-metadata", f"comment={comment}"] if comment else None
+                writer = imageio_ffmpeg.write_frames(
+                    str(partial), size, fps=fps, quality=_QUALITY, macro_block_size=2, output_params=said
+                )
                 writer.send(None)
             writer.send(np.ascontiguousarray(to_bytes(even)))
             count += 1

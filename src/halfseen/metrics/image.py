@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -56,18 +57,15 @@ def ssim_map(a: Tensor, b: Tensor, *, window: Window = "gaussian") -> Tensor:
     check_pair(a, b, what="SSIM", min_side=len(weights))
     # Only the uniform window corrects for the mean's lost degree of freedom, as scikit-image does by default.
     correction = _UNIFORM**2 / (_UNIFORM**2 - 1) if window == "uniform" else 1.0
-    return _similarity(a.detach().double(), b.detach().double(), weights, correction)
+    return similarity(a.detach().double(), b.detach().double(), weights, correction)
 
 
-def dissimilarity(a: Tensor, b: Tensor) -> Tensor:
-    """(1 - SSIM) / 2 of pictures [H, W, 3] as a loss: [] in their own precision, with gradients (Gaussian window)."""
-    return (1 - _similarity(a, b, _window("gaussian", a.device).to(a.dtype), 1.0).mean()) / 2
-
-
-def _similarity(a: Tensor, b: Tensor, weights: Tensor, correction: float) -> Tensor:
-    """SSIM [H', W'] of pictures [H, W, 3] where the window [K] lies inside."""
+def similarity(
+    a: Tensor, b: Tensor, weights: Tensor, correction: float, blurred: Callable[[Tensor, Tensor], Tensor] | None = None
+) -> Tensor:
+    """SSIM [H', W'] of pictures [H, W, 3] where the window [K] lies inside; `blurred` filters planes by it (default: `blur`)."""
     x, y = (p.permute(2, 0, 1) for p in (a, b))
-    mean_x, mean_y, xx, yy, xy = blur(torch.stack([x, y, x * x, y * y, x * y]), weights)
+    mean_x, mean_y, xx, yy, xy = (blurred or blur)(torch.stack([x, y, x * x, y * y, x * y]), weights)
     variance = correction * (xx - mean_x**2 + yy - mean_y**2)
     covariance = correction * (xy - mean_x * mean_y)
     numerator = (2 * mean_x * mean_y + _C1) * (2 * covariance + _C2)
@@ -124,7 +122,12 @@ def blur(planes: Tensor, weights: Tensor, vertical: Tensor | None = None) -> Ten
     return out.reshape(*planes.shape[:-2], *out.shape[-2:])
 
 
+def gaussian_window(device: torch.device | None = None) -> Tensor:
+    """The weights [11] of SSIM's Gaussian window."""
+    return gaussian(_SIGMA, _RADIUS, device)
+
+
 def _window(window: Window, device: torch.device) -> Tensor:
     if window == "gaussian":
-        return gaussian(_SIGMA, _RADIUS, device)
+        return gaussian_window(device)
     return torch.full((_UNIFORM,), 1 / _UNIFORM, dtype=torch.float64, device=device)

@@ -1,6 +1,6 @@
 """Gaussians blended front to back, forward and backward.
 
-M Gaussians on the plane: `mean` [M, 2], `conic` [M, 3], `reach` [M, 2], `opacity` [M], features [M, C]; each tile has the list of those
+M Gaussians on the plane: `mean` [M, 2], `conic` [M, 3], `reach` [M, 2], `opacity` [M], features [M, 4]; each tile has the list of those
 that reach it, in order of depth. Pixels are worked on in groups of `LANES` that lie close together, so that every inner loop is one
 vector instruction or a few; a group's box says which Gaussians it need not look at.
 
@@ -20,7 +20,7 @@ from halfseen.common.jit import ORDERED, kernel
 from halfseen.fields.kernels.splat_project import LEAST
 
 # Pixels of a group, and pixels along a side of a tile.
-LANES, TILE = 16, 16
+LANES, TILE = 16, 8
 # No Gaussian hides everything behind it, and what less light reaches than this is not looked at.
 MOST, STOP = 0.99, 1e-4
 # exp(x) for x in [-6, 0] as p(x / 8)^8, with p the Taylor polynomial of degree 6 around -3/8: relative error below 2e-6.
@@ -31,14 +31,28 @@ _EIGHTH = 0.125
 _LOWEST = -6.0
 # Gaussians between two looks whether a group is opaque.
 _LOOK = 4
-# Gradients of a pair that come before those of its features: mean (2), conic (3), opacity.
-HEAD = 6
+# Gradients of a pair: mean (2), conic (3), opacity, features (4). The number of features is written out below: a loop over
+# them would be turned around by the compiler, and each lane gathered on its own.
+FEATURES, ROWS = 4, 10
+# Numbers of a Gaussian that blending needs.
+_WIDTH = 12
 
 
 @kernel(inline=True)
-def shades(px, py, mean, conic, opacity, g, kind, alpha):  # type: ignore[no-untyped-def]
-    """alpha [LANES] of one Gaussian at the pixels of a group."""
-    x, y, a, b, c, o = mean[g, 0], mean[g, 1], conic[g, 0], conic[g, 1], conic[g, 2], opacity[g]
+def collect(listed, start, stop, mean, conic, reach, opacity, features, near):  # type: ignore[no-untyped-def]
+    """The Gaussians of a tile side by side in memory, near to far: `near` [K, 12] = mean, reach, conic, opacity, features."""
+    for k in range(start, stop):
+        g, n = listed[k], k - start
+        near[n, 0], near[n, 1], near[n, 2], near[n, 3] = mean[g, 0], mean[g, 1], reach[g, 0], reach[g, 1]
+        near[n, 4], near[n, 5], near[n, 6], near[n, 7] = conic[g, 0], conic[g, 1], conic[g, 2], opacity[g]
+        for c in range(FEATURES):
+            near[n, 8 + c] = features[g, c]
+
+
+@kernel(inline=True)
+def shades(px, py, row, kind, alpha):  # type: ignore[no-untyped-def]
+    """alpha [LANES] of one Gaussian (a row of `collect`) at the pixels of a group; returns how many of them it reaches."""
+    x, y, a, b, c, o = row[0], row[1], row[4], row[5], row[6], row[7]
     for s in range(LANES):
         dx, dy = px[s] - x, py[s] - y
         power = -(a * dx * dx + c * dy * dy) * kind(0.5) - b * dx * dy
@@ -53,125 +67,127 @@ def shades(px, py, mean, conic, opacity, g, kind, alpha):  # type: ignore[no-unt
         p *= p
         p *= p
         value = min(o * p, kind(MOST))
-        alpha[s] = value if value >= kind(LEAST) and power <= 0 else kind(0)
+        value = value if value >= kind(LEAST) and power <= 0 else kind(0)
+        alpha[s] = value
+    # Counted in whole numbers: a largest float would be looked for lane by lane.
+    lit = np.int32(0)
+    for s in range(LANES):
+        lit += np.int32(1) if alpha[s] > 0 else np.int32(0)
+    return lit
 
 
 @kernel(inline=True)
-def apart(box, q, mean, reach, g):  # type: ignore[no-untyped-def]
+def apart(box, q, row):  # type: ignore[no-untyped-def]
     """Whether a Gaussian does not reach the box (x0, y0, x1, y1) of a group."""
-    x, y, rx, ry = mean[g, 0], mean[g, 1], reach[g, 0], reach[g, 1]
+    x, y, rx, ry = row[0], row[1], row[2], row[3]
     return x + rx < box[q, 0] or x - rx > box[q, 2] or y + ry < box[q, 1] or y - ry > box[q, 3]
+
+
+@kernel(inline=True)
+def dark(through, kind):  # type: ignore[no-untyped-def]
+    """Whether no pixel of a group is still to be lit."""
+    lit = np.int32(0)
+    for s in range(LANES):
+        lit += np.int32(1) if through[s] >= kind(STOP) else np.int32(0)
+    return lit == 0
 
 
 @kernel(parallel=True, fastmath=ORDERED)
 def forward(px, py, index, box, first, begin, listed, mean, conic, reach, opacity, features, out, alpha, median):  # type: ignore[no-untyped-def]
-    """out [P, C], alpha [P], and the depth [P] (last feature) at which half of the light is gone, 0 where it never is.
+    """out [P, 4], alpha [P], and the depth [P] (last feature) at which half of the light is gone, 0 where it never is.
 
     Groups q of tile t are first[t] to first[t + 1]; its Gaussians listed[begin[t]] to listed[begin[t + 1]]. Lanes of a group
     are the pixels index[q], -1 where it is not full.
     """
     kind = mean.dtype.type
-    count = features.shape[1]
     for t in prange(len(first) - 1):
         shade, through, half = np.empty(LANES, mean.dtype), np.empty(LANES, mean.dtype), np.empty(LANES, mean.dtype)
-        total = np.empty((count, LANES), mean.dtype)
+        one, two = np.empty(LANES, mean.dtype), np.empty(LANES, mean.dtype)
+        three, four = np.empty(LANES, mean.dtype), np.empty(LANES, mean.dtype)
+        near = np.empty((begin[t + 1] - begin[t], _WIDTH), mean.dtype)
+        collect(listed, begin[t], begin[t + 1], mean, conic, reach, opacity, features, near)
         for q in range(first[t], first[t + 1]):
             for s in range(LANES):
-                through[s], half[s] = 1, 0
-            for c in range(count):
-                for s in range(LANES):
-                    total[c, s] = 0
+                through[s], half[s], one[s], two[s], three[s], four[s] = 1, 0, 0, 0, 0, 0
             looked = 0
-            for k in range(begin[t], begin[t + 1]):
-                g = listed[k]
-                if apart(box, q, mean, reach, g):
+            for k in range(len(near)):
+                row = near[k]
+                if apart(box, q, row) or shades(px[q], py[q], row, kind, shade) == 0:
                     continue
-                shades(px[q], py[q], mean, conic, opacity, g, kind, shade)
-                z = features[g, count - 1]
+                a, b, c, z = row[8], row[9], row[10], row[11]
                 for s in range(LANES):
                     w = through[s] * (shade[s] if through[s] >= kind(STOP) else kind(0))
                     after = through[s] - w
                     half[s] = z if through[s] > kind(0.5) and after <= kind(0.5) else half[s]
-                    through[s], shade[s] = after, w
-                for c in range(count):
-                    f = features[g, c]
-                    for s in range(LANES):
-                        total[c, s] += f * shade[s]
+                    through[s] = after
+                    one[s] += a * w
+                    two[s] += b * w
+                    three[s] += c * w
+                    four[s] += z * w
                 looked += 1
-                if looked % _LOOK == 0 and through.max() < kind(STOP):
+                if looked % _LOOK == 0 and dark(through, kind):
                     break
             for s in range(LANES):
                 p = index[q, s]
                 if p >= 0:
                     alpha[p], median[p] = 1 - through[s], half[s]
-                    for c in range(count):
-                        out[p, c] = total[c, s]
+                    out[p, 0], out[p, 1], out[p, 2], out[p, 3] = one[s], two[s], three[s], four[s]
 
 
 @kernel(parallel=True, fastmath=ORDERED)
 def backward(  # type: ignore[no-untyped-def]
     px, py, index, box, first, begin, listed, slot, mean, conic, reach, opacity, features, g_out, g_alpha, g_pairs
 ):
-    """Gradients of `forward` for each pair: g_pairs [pairs, HEAD + C], row slot[k] for the k-th entry of the lists."""
+    """Gradients of `forward` for each pair: g_pairs [pairs, ROWS], row slot[k] for the k-th entry of the lists."""
     kind = mean.dtype.type
-    count = features.shape[1]
-    rows = HEAD + count
     for t in prange(len(first) - 1):
         longest = begin[t + 1] - begin[t]
-        met = np.empty(longest, np.int64)
+        met, near = np.empty(longest, np.int64), np.empty((longest, _WIDTH), mean.dtype)
+        collect(listed, begin[t], begin[t + 1], mean, conic, reach, opacity, features, near)
         shade, before = np.empty((longest, LANES), mean.dtype), np.empty((longest, LANES), mean.dtype)
         through, behind = np.empty(LANES, mean.dtype), np.empty(LANES, mean.dtype)
-        pull = np.empty((count + 1, LANES), mean.dtype)
-        wide, narrow = np.empty(rows * LANES, mean.dtype), np.empty(rows * LANES, mean.dtype)
+        pull = np.empty((FEATURES + 1, LANES), mean.dtype)
+        wide, narrow = np.empty(ROWS * LANES, mean.dtype), np.empty(ROWS * LANES, mean.dtype)
         for k in range(begin[t], begin[t + 1]):
-            for r in range(rows):
+            for r in range(ROWS):
                 g_pairs[slot[k], r] = 0
         for q in range(first[t], first[t + 1]):
             for s in range(LANES):
                 p = index[q, s]
                 through[s], behind[s] = 1, 0
-                pull[count, s] = g_alpha[p] if p >= 0 else kind(0)
-                for c in range(count):
+                pull[FEATURES, s] = g_alpha[p] if p >= 0 else kind(0)
+                for c in range(FEATURES):
                     pull[c, s] = g_out[p, c] if p >= 0 else kind(0)
             n = 0
-            for k in range(begin[t], begin[t + 1]):
-                g = listed[k]
-                if apart(box, q, mean, reach, g):
+            for k in range(longest):
+                row = near[k]
+                if apart(box, q, row) or shades(px[q], py[q], row, kind, shade[n]) == 0:
                     continue
-                shades(px[q], py[q], mean, conic, opacity, g, kind, shade[n])
                 for s in range(LANES):
                     before[n, s] = through[s]
                     shade[n, s] = shade[n, s] if through[s] >= kind(STOP) else kind(0)
                     through[s] -= through[s] * shade[n, s]
                 met[n] = k
                 n += 1
-                if n % _LOOK == 0 and through.max() < kind(STOP):
+                if n % _LOOK == 0 and dark(through, kind):
                     break
             for m in range(n):
-                k = met[n - 1 - m]
-                _pair_back(
-                    px[q], py[q], mean, conic, opacity, features, listed[k], kind, pull, shade[n - 1 - m], before[n - 1 - m],
-                    behind, wide,
-                )  # fmt: skip
-                _fold(wide, narrow, rows)
-                for r in range(rows):
-                    g_pairs[slot[k], r] += narrow[2 * r] + narrow[2 * r + 1]
+                i = n - 1 - m
+                _pair_back(px[q], py[q], near[met[i]], kind, pull, shade[i], before[i], behind, wide)
+                _fold(wide, narrow)
+                pair = g_pairs[slot[begin[t] + met[i]]]
+                for r in range(ROWS):
+                    pair[r] += narrow[2 * r] + narrow[2 * r + 1]
 
 
 @kernel(inline=True)
-def _pair_back(px, py, mean, conic, opacity, features, g, kind, pull, shade, before, behind, wide):  # type: ignore[no-untyped-def]
-    """What each pixel of a group gives to the gradients of one Gaussian: wide [(HEAD + C) LANES]. `behind` is the gradient of
+def _pair_back(px, py, row, kind, pull, shade, before, behind, wide):  # type: ignore[no-untyped-def]
+    """What each pixel of a group gives to the gradients of one Gaussian: wide [ROWS LANES]. `behind` is the gradient of
     the light that passes it, times that light."""
-    count = features.shape[1]
-    x, y, a, b, c, o = mean[g, 0], mean[g, 1], conic[g, 0], conic[g, 1], conic[g, 2], opacity[g]
+    x, y, a, b, c, o = row[0], row[1], row[4], row[5], row[6], row[7]
+    f0, f1, f2, f3 = row[8], row[9], row[10], row[11]
     for s in range(LANES):
-        wide[HEAD * LANES + s] = pull[count, s]
-    for k in range(count):
-        f = features[g, k]
-        for s in range(LANES):
-            wide[HEAD * LANES + s] += f * pull[k, s]
-    for s in range(LANES):
-        pulled = wide[HEAD * LANES + s]
+        pulled = pull[4, s] + f0 * pull[0, s] + f1 * pull[1, s] + f2 * pull[2, s] + f3 * pull[3, s]
         weight = before[s] * shade[s]
         g_shade = before[s] * pulled - behind[s] / (1 - shade[s])
         behind[s] += weight * pulled
@@ -184,20 +200,18 @@ def _pair_back(px, py, mean, conic, opacity, features, g, kind, pull, shade, bef
         wide[3 * LANES + s] = -g_power * dx * dy
         wide[4 * LANES + s] = -kind(0.5) * g_power * dy * dy
         wide[5 * LANES + s] = g_power / o
-        shade[s] = weight
-    for k in range(count):
-        for s in range(LANES):
-            wide[(HEAD + k) * LANES + s] = shade[s] * pull[k, s]
+        wide[6 * LANES + s], wide[7 * LANES + s] = weight * pull[0, s], weight * pull[1, s]
+        wide[8 * LANES + s], wide[9 * LANES + s] = weight * pull[2, s], weight * pull[3, s]
 
 
 @kernel(inline=True)
-def _fold(wide, narrow, rows):  # type: ignore[no-untyped-def]
+def _fold(wide, narrow):  # type: ignore[no-untyped-def]
     """Add neighbours to neighbours until two of each row of LANES are left, at narrow[2 r] and narrow[2 r + 1]."""
-    for i in range(rows * (LANES // 2)):
+    for i in range(ROWS * (LANES // 2)):
         narrow[i] = wide[2 * i] + wide[2 * i + 1]
-    for i in range(rows * (LANES // 4)):
+    for i in range(ROWS * (LANES // 4)):
         wide[i] = narrow[2 * i] + narrow[2 * i + 1]
-    for i in range(rows * (LANES // 8)):
+    for i in range(ROWS * (LANES // 8)):
         narrow[i] = wide[2 * i] + wide[2 * i + 1]
 
 
@@ -211,5 +225,5 @@ def gather(g_pairs, start, g_mean, g_conic, g_opacity, g_features):  # type: ign
             for r in range(3):
                 g_conic[g, r] += g_pairs[k, 2 + r]
             g_opacity[g] += g_pairs[k, 5]
-            for r in range(g_features.shape[1]):
-                g_features[g, r] += g_pairs[k, HEAD + r]
+            for r in range(FEATURES):
+                g_features[g, r] += g_pairs[k, ROWS - FEATURES + r]

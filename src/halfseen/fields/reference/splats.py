@@ -10,23 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from halfseen.cameras.rotations import quaternion_to_matrix
 from halfseen.fields import harmonics
 from halfseen.fields.kernels.splat_project import BLUR, LEAST
 from halfseen.fields.kernels.splat_raster import MOST, STOP
 
 if TYPE_CHECKING:
     from halfseen.fields.splats import Layout, Lists, Projected
-
-
-def rotations(turn: Tensor) -> Tensor:
-    """Matrices [N, 3, 3] of quaternions [N, 4] (wxyz, any length)."""
-    w, x, y, z = (turn / turn.norm(dim=-1, keepdim=True)).unbind(-1)
-    rows = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
-    return torch.stack(rows, -1).reshape(-1, 3, 3)
 
 
 def project(
@@ -41,7 +31,7 @@ def project(
     ty = torch.minimum(torch.maximum(p[:, 1], limit[2] * z), limit[3] * z)
     zero = torch.zeros_like(z)
     j = torch.stack([lens[0] / z, zero, -lens[0] * tx / z**2, zero, lens[1] / z, -lens[1] * ty / z**2], -1)
-    v = j.reshape(-1, 2, 3) @ world[:, :3] @ (rotations(turn) * scale.exp()[:, None, :])
+    v = j.reshape(-1, 2, 3) @ world[:, :3] @ (quaternion_to_matrix(turn) * scale.exp()[:, None, :])
     cov = v @ v.transpose(1, 2) + BLUR * torch.eye(2).to(v)
     xx, xy, yy = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
     det = xx * yy - xy * xy

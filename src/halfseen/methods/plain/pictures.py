@@ -11,7 +11,7 @@ from halfseen.fields.gaussians import Gaussians
 from halfseen.methods.plain import losses
 from halfseen.methods.plain.config import Config
 from halfseen.methods.plain.geometry import Geometry
-from halfseen.metrics.image import dissimilarity
+from halfseen.metrics.structure import dissimilarity
 
 # Windows of SSIM have this many pixels.
 _WINDOW = 11

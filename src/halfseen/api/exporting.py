@@ -1,0 +1,102 @@
+"""Files that other programs open: splats, meshes, videos. All in the capture's own frame and scale, with where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from halfseen.api import rendering
+from halfseen.common.errors import UserError, quote
+from halfseen.common.files import new_folder
+from halfseen.common.jsonfile import write_json
+from halfseen.data import formats, splat_files, transforms_camera
+from halfseen.export import bake, mesh, mesh_files, provenance
+from halfseen.fields import gaussian_files, seen
+from halfseen.fields.contract import Field
+from halfseen.fields.gaussians import Gaussians
+from halfseen.images import video
+from halfseen.runs.fields import load_field
+from halfseen.runs.run import Run
+
+FORMATS = (".ply", ".splat", ".mesh.ply", ".glb", ".obj", ".mp4", ".json")
+# Views around the scene that a mesh and baked splats are made from, besides those of the photos.
+_AROUND = 24
+
+
+def export(run: Run, path: str | Path, *, on_step: Callable[[int, int], None] = lambda done, of: None) -> list[str]:
+    """Write a run as a file, by its suffix; returns sentences on what was done and lost."""
+    path = Path(path)
+    suffix = next((s for s in sorted(FORMATS, key=len, reverse=True) if path.name.lower().endswith(s)), None)
+    if path.name in formats.names() and not path.exists():
+        with new_folder(path) as partial:
+            lost = formats.by_name(path.name).write(run.capture(), partial)
+        return [
+            f"the {len(run.capture())} photos as they were fitted, with their cameras",
+            *(f"lost: {s}" for s in lost),
+        ]
+    if suffix is None:
+        raise UserError(
+            "the format of the export is not known",
+            got=quote(path.name),
+            accepted=", ".join((*FORMATS, *(f"{n}/" for n in formats.names()))),
+            do="Choose one.",
+        )
+    if path.exists():
+        raise UserError(f"{quote(str(path))} exists already", got="a file", accepted="a new name", do="Choose another.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if suffix == ".mp4":
+        return _video(run, path)
+    if suffix == ".json":
+        write_json(path, transforms_camera.document(run.capture().cameras()))
+        return [f"the cameras of the {len(run.capture())} photos, as 'render --cameras' reads them"]
+    if suffix in mesh_files.SUFFIXES:
+        return _mesh(run, path)
+    return _splats(run, path, on_step)
+
+
+def _splats(run: Run, path: Path, on_step: Callable[[int, int], None]) -> list[str]:
+    field, said = load_field(run), []
+    facts: dict[str, Any] = {}
+    if not isinstance(field, Gaussians):
+        inside = field.to_user.inverse()
+        captured, around = inside.cameras(run.capture().cameras()), inside.cameras(rendering.orbit(run, _AROUND))
+        baked = bake.bake(field, captured, around, on_step=on_step)
+        loss = f"baked into {len(baked.field)} Gaussians: PSNR {baked.psnr:.1f} dB against the field's own pictures, on {baked.views} views not fitted"
+        field, said = baked.field, [loss]
+        facts["baked_psnr"] = round(baked.psnr, 2)
+    counts = _views_of(run, field)
+    facts = {**provenance.of(run, provenance.shares_of(counts)), **facts}
+    splats = gaussian_files.splats_of(field, counts, (provenance.line(facts),))
+    if path.suffix.lower() == ".splat":
+        splat_files.write_splat(path, splats)
+        write_json(provenance.beside(path), facts)
+        return [
+            *said,
+            "view dependence and 'seen' are lost: .splat has no place for them",
+            f"where it came from is in {provenance.beside(path).name}",
+        ]
+    splat_files.write_ply(path, splats)
+    return [*said, f"{len(splats.xyz)} Gaussians with 'seen' (0 no photo, 1 one, 2 several)"]
+
+
+def _views_of(run: Run, field: Gaussians) -> Any:
+    """How many photos see each Gaussian, 2 for two or more."""
+    captured = field.to_user.inverse().cameras(run.capture().cameras())
+    return seen.count_views(seen.witness(field, captured), field.values["xyz"].detach().cpu()).clamp(max=2)
+
+
+def _mesh(run: Run, path: Path) -> list[str]:
+    field: Field = load_field(run)
+    inside = field.to_user.inverse()
+    made = mesh.of(field, inside.cameras(rendering.orbit(run, _AROUND)), inside.cameras(run.capture().cameras()))
+    mesh_files.write(path, made, provenance.of(run, provenance.shares_of(made.seen)))
+    said = [f"{len(made.xyz)} vertices, {len(made.faces)} faces, coloured"]
+    return [*said, "'seen' is lost: OBJ has no place for it"] if path.suffix == ".obj" else said
+
+
+def _video(run: Run, path: Path) -> list[str]:
+    cameras = rendering.orbit(run)
+    comment = provenance.line(provenance.of(run))
+    count = video.write_mp4(path, (f.rgb for f in rendering.render(run, cameras)), rendering.ORBIT_FPS, comment)
+    return [f"{count} pictures around the scene"]
