@@ -10,7 +10,7 @@ from PIL import Image
 from support import cli
 
 import halfseen as hs
-from halfseen.bench import claims, speed, tables
+from halfseen.bench import claims, speed, speed_splats, tables
 from halfseen.bench.claims import Settings
 from halfseen.common.rng import generator
 from halfseen.metrics import protocol
@@ -119,11 +119,21 @@ def test_speed_is_a_ratio_beside_the_twin(monkeypatch, capsys):
         ("CURVE_VIEWS", (3,)),
     ):
         monkeypatch.setattr(speed, name, value)
+    small = {
+        "COUNT": 300,
+        "SIDE": 32,
+        "FITTED": 300,
+        "FITTED_SIZE": (32, 24),
+        "CURVE_COUNTS": (200,),
+        "CURVE_SIDES": (32,),
+    }
+    for name, value in small.items():
+        monkeypatch.setattr(speed_splats, name, value)
     assert cli("bench", "speed", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert {"name", "ms", "twin_ms", "ratio"} <= set(found["rows"][0])
     assert all(r["ratio"] == pytest.approx(r["twin_ms"] / r["ms"]) for r in found["rows"])
-    assert len(found["curves"]) == 3
+    assert len(found["curves"]) == 5
 
 
 def test_a_view_without_its_object_is_measured_by_what_it_has():

@@ -62,11 +62,11 @@ def bandwidth() -> float:
     """Bytes a second that this machine reads and writes in a plain copy."""
     source = torch.zeros(_BAND_BYTES // _FLOAT)
     target = torch.empty_like(source)
-    return _PASSES * _BAND_BYTES / _seconds(lambda: target.copy_(source))
+    return _PASSES * _BAND_BYTES / seconds_of(lambda: target.copy_(source))
 
 
 def rows() -> list[Row]:
-    """All loops beside their twins."""
+    """All loops of NeRFs beside their twins (those of Gaussians: `speed_splats.rows`)."""
     scene = _Scene()
     memory = bandwidth()
     encoding = scene.encoding()
@@ -88,15 +88,15 @@ def curves() -> list[Point]:
     scene, out = _Scene(), []
     for count in CURVE_SAMPLES:
         xyz = torch.rand(count, 3, generator=generator(0, "curve"))
-        seconds = _seconds(lambda xyz=xyz: scene.field.look(xyz))  # type: ignore[misc]
+        seconds = seconds_of(lambda xyz=xyz: scene.field.look(xyz))  # type: ignore[misc]
         out.append(Point("samples (density)", count, 1e3 * seconds, 1e9 * seconds / count))
     for side in CURVE_SIDES:
         camera = _cameras(1, side)
-        seconds = _seconds(lambda camera=camera: scene.show(camera))  # type: ignore[misc]
+        seconds = seconds_of(lambda camera=camera: scene.show(camera))  # type: ignore[misc]
         out.append(Point("pixels (picture)", side * side, 1e3 * seconds, 1e9 * seconds / side**2))
     for views in CURVE_VIEWS:
         cameras = _cameras(views, 64)
-        seconds = _seconds(lambda cameras=cameras: scene.step(cameras))  # type: ignore[misc]
+        seconds = seconds_of(lambda cameras=cameras: scene.step(cameras))  # type: ignore[misc]
         out.append(Point("views (training step)", views, 1e3 * seconds, 1e9 * seconds / RAYS))
     return out
 
@@ -119,21 +119,21 @@ class _Scene:
 
     def encoding(self) -> Row:
         table = self.field.table.detach()
-        return _row("hash encoding, forward", lambda: operators.encode(self.xyz, table, self.field.layout), SAMPLES)
+        return row_of("hash encoding, forward", lambda: operators.encode(self.xyz, table, self.field.layout), SAMPLES)
 
     def encoding_backward(self) -> Row:
         def work() -> None:
             operators.encode(self.xyz, self.field.table, self.field.layout).backward(self.grad)
             self.field.table.grad = None
 
-        return _row("hash encoding, forward and backward", work, SAMPLES)
+        return row_of("hash encoding, forward and backward", work, SAMPLES)
 
     def marching(self) -> Row:
         ray = _rays(self.cameras)
         sampling = self.field.config.sampling
         occupied = torch.rand(len(self.field.occupied), generator=generator(0, "cells")) < 0.1
         found = samplers.march(ray, sampling, occupied, None, bounded=False)
-        return _row(
+        return row_of(
             "occupancy marching", lambda: samplers.march(ray, sampling, occupied, None, bounded=False), len(found.t)
         )
 
@@ -144,7 +144,7 @@ class _Scene:
             _, rgb, depth, alpha = operators.composite(density, colour, self.samples)
             (rgb.sum() + depth.sum() + alpha.sum()).backward()
 
-        return _row("compositing, forward and backward", work, SAMPLES)
+        return row_of("compositing, forward and backward", work, SAMPLES)
 
     def networks(self) -> Row:
         features = self.grad.clone().requires_grad_()
@@ -157,17 +157,17 @@ class _Scene:
             )
             (density.sum() + colour.sum()).backward()
 
-        return _row("density and colour networks, forward and backward", work, SAMPLES)
+        return row_of("density and colour networks, forward and backward", work, SAMPLES)
 
     def optimiser(self) -> Row:
         def work() -> None:
             self.field.table.grad = torch.ones_like(self.field.table)
             self.optimiser_.step(0.0)
 
-        return _row("Adam", work, self.field.table.numel())
+        return row_of("Adam", work, self.field.table.numel())
 
     def training_step(self) -> Row:
-        return _row("whole training step", lambda: self.step(self.cameras), RAYS, note="ns a ray")
+        return row_of("whole training step", lambda: self.step(self.cameras), RAYS, note="ns a ray")
 
     def step(self, cameras: Cameras) -> None:
         """One step on random pixels, without moving anything."""
@@ -197,18 +197,19 @@ def _rays(cameras: Cameras) -> Rays:
     return rays.cast(cameras, views, torch.rand(RAYS, 2, generator=rng) * cameras.sizes[0])
 
 
-def _row(name: str, work: Callable[[], object], samples: int, note: str = "") -> Row:
+def row_of(name: str, work: Callable[[], object], samples: int, note: str = "", repeats: int = REPEATS) -> Row:
     """Time the compiled form and its twin in turn, after one run of each that is not timed."""
     fast, slow = [], []
-    for _ in range(REPEATS):
-        fast.append(_seconds(work, 1))
+    for _ in range(repeats):
+        fast.append(seconds_of(work, 1))
         with operators.twins():
-            slow.append(_seconds(work, 1))
+            slow.append(seconds_of(work, 1))
     ms, twin = 1e3 * median(fast), 1e3 * median(slow)
     return Row(name, ms, twin, 1e6 * ms / samples, note)
 
 
-def _seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
+def seconds_of(work: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Median time of a call, after one that is not timed."""
     work()
     times = []
     for _ in range(repeats):

@@ -18,10 +18,10 @@ class BenchSpeed:
     """Print one JSON object."""
 
     def run(self) -> None:
-        from halfseen.bench import speed
+        from halfseen.bench import speed, speed_splats
 
-        rows = [{**asdict(r), "ratio": r.ratio} for r in speed.rows()]
-        points = [asdict(p) for p in speed.curves()]
+        rows = [{**asdict(r), "ratio": r.ratio} for r in (*speed.rows(), *speed_splats.rows())]
+        points = [asdict(p) for p in (*speed.curves(), *speed_splats.curves())]
         if self.json:
             print(json.dumps({"rows": rows, "curves": points}, indent=1, allow_nan=False))
             return

@@ -75,7 +75,7 @@ CLASSIC = replace(
     near=0.1,
     depth=0.5,
     depth_end=0.1,
-    hashgrid=replace(BASIC.hashgrid, coarse_to_fine=0.7),
+    hashgrid=replace(BASIC.hashgrid, coarse_to_fine=0.7, occupancy=replace(BASIC.hashgrid.occupancy, alone=0.8)),
 )
 # The first is what users get who do not choose.
 VARIANTS = {"classic": CLASSIC, "basic": BASIC}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras
 from halfseen.data import load
 from halfseen.data.capture import Capture
@@ -22,6 +23,8 @@ _NEAREST = 0.02
 _SURPLUS = 1.5
 # Of all seeds, the share that stands at random where stereo knows nothing.
 _UNKNOWN = 0.1
+# Points of other views agree with a photo within this relative depth and this difference of colour, and are trusted this much.
+_SAME_DEPTH, _SAME_COLOUR, _BORROWED = 0.02, 0.12, 0.3
 # Fewer known points than this are no start.
 _FEW = 100
 
@@ -46,12 +49,37 @@ def measure(capture: Capture, cfg: stereo.Config, near_share: float, device: tor
         return Geometry(*(torch.zeros(n, device=device) for n in (pixels, pixels, len(capture))))
     masks = [v.mask.read_grey() if v.mask is not None else None for v in capture.views]
     images = [v.image.read()[..., :3] for v in capture.views]
-    maps = stereo.depths(images, capture.cameras(), cfg, masks=masks)
+    maps = _shared(stereo.depths(images, capture.cameras(), cfg, masks=masks), images, capture.cameras())
     known = [m.depth[m.depth > 0] for m in maps]
     # A view of which stereo knows nothing is not told where nothing is.
     limits = [near_share * float(k.quantile(_NEAREST)) if len(k) else 0.0 for k in known]
     flat = [torch.cat([getattr(m, n).reshape(-1) for m in maps]) for n in ("depth", "confidence")]
     return Geometry(*(t.float().to(device) for t in (*flat, torch.tensor(limits))))
+
+
+def _shared(maps: Sequence[stereo.DepthMap], images: Sequence[Tensor], cameras: Cameras) -> list[stereo.DepthMap]:
+    """What views know of each other's surfaces: a photo too far from the others for stereo still shows what they found.
+
+    A surface point of other views gives a pixel its depth where the view has none, nothing found lies before it, and colours agree.
+    """
+    found = stereo.points(maps, cameras)
+    colour = torch.cat([i.reshape(-1, 3)[m.depth.reshape(-1) > 0] for i, m in zip(images, maps, strict=True)])
+    out = []
+    for i, (own, image) in enumerate(zip(maps, images, strict=True)):
+        pixels, z = rays.project(cameras[i], found.xyz.to(cameras.c2w))
+        use = rays.in_frame(cameras[i], pixels, z)[0] & (found.views != i)
+        at = pixels[0, use].long()
+        flat = at[:, 1] * own.depth.shape[1] + at[:, 0]
+        depth = torch.full((own.depth.numel(),), torch.inf).scatter_reduce(0, flat, z[0, use].float(), "amin")
+        # Of the points that fall into a pixel, those in front decide.
+        front = z[0, use].float() <= depth[flat] * (1 + _SAME_DEPTH)
+        alike = front & ((colour[use] - image.reshape(-1, 3)[flat]).abs().amax(-1) < _SAME_COLOUR)
+        agreed = torch.zeros_like(depth, dtype=torch.bool).index_fill_(0, flat[alike], True)
+        fill = (own.depth.reshape(-1) <= 0) & agreed
+        filled = torch.where(fill, depth, own.depth.reshape(-1)).reshape(own.depth.shape)
+        sure = torch.where(fill, _BORROWED, own.confidence.reshape(-1)).reshape(own.depth.shape)
+        out.append(stereo.DepthMap(filled, sure))
+    return out
 
 
 def restored(stored: dict[str, Tensor], device: torch.device) -> Geometry:
