@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         read_cameras,
         reconstruct,
         render,
+        report,
     )
     from halfseen.common.errors import UserError
 
@@ -36,6 +37,7 @@ __all__ = [
     "read_cameras",
     "reconstruct",
     "render",
+    "report",
 ]
 
 _HOMES = {"UserError": "halfseen.common.errors"}

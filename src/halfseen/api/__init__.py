@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from halfseen.api.evaluation import compare, evaluate
-from halfseen.api.exporting import export
+from halfseen.api.exporting import export, report
 from halfseen.api.reconstruction import METHODS, reconstruct
 from halfseen.api.rendering import Frames, orbit, read_cameras, render
 from halfseen.common.files import new_folder
@@ -35,6 +35,7 @@ __all__ = [
     "read_cameras",
     "reconstruct",
     "render",
+    "report",
 ]
 
 

@@ -12,6 +12,7 @@ from halfseen.common.files import new_folder
 from halfseen.common.jsonfile import write_json
 from halfseen.data import formats, splat_files, transforms_camera
 from halfseen.export import bake, mesh, mesh_files, provenance
+from halfseen.export import report as reports
 from halfseen.fields import gaussian_files, seen
 from halfseen.fields.contract import Field
 from halfseen.fields.gaussians import Gaussians
@@ -20,6 +21,7 @@ from halfseen.runs.fields import load_field
 from halfseen.runs.run import Run
 
 FORMATS = (".ply", ".splat", ".mesh.ply", ".glb", ".obj", ".mp4", ".json")
+REPORT = "report.html"
 # Views around the scene that a mesh and baked splats are made from, besides those of the photos.
 _AROUND = 24
 
@@ -53,6 +55,17 @@ def export(run: Run, path: str | Path, *, on_step: Callable[[int, int], None] = 
     if suffix in mesh_files.SUFFIXES:
         return _mesh(run, path)
     return _splats(run, path, on_step)
+
+
+def report(run: Run, path: str | Path | None = None) -> Path:
+    """Write a run as one HTML page that needs nothing else; returns its path (by default RUN/report.html)."""
+    path = run.path / REPORT if path is None else Path(path)
+    capture = run.capture()
+    # Pictures are cut to what can be shown before they are rendered.
+    chosen = capture.select(reports.spread(len(capture)))
+    shown = iter(rendering.render(run, chosen.cameras()))
+    reports.write(run, chosen, shown, iter(rendering.render(run, rendering.orbit(run))), path)
+    return path
 
 
 def _splats(run: Run, path: Path, on_step: Callable[[int, int], None]) -> list[str]:

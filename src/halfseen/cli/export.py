@@ -1,4 +1,4 @@
-"""`halfseen export`."""
+"""`halfseen export` and `halfseen report`."""
 
 from __future__ import annotations
 
@@ -27,3 +27,19 @@ class Export:
         for sentence in api.export(api.open_run(self.path_of_run), self.to, on_step=progress.update):
             print(f"  {sentence}")
         print(f"{self.to}" + (f": {self.to.stat().st_size / 2**20:.1f} MiB" if self.to.is_file() else ""))
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write a run as one HTML page that can be sent: photos, renderings, what photos saw, numbers, an orbit, where it came from."""
+
+    path_of_run: tyro.conf.Positional[Path]
+    """The run folder."""
+    out: Path | None = None
+    """The page (default: report.html in the run folder)."""
+
+    def run(self) -> None:
+        from halfseen import api
+
+        path = api.report(api.open_run(self.path_of_run), self.out)
+        print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, opens in any browser")

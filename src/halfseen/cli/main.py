@@ -25,7 +25,7 @@ from halfseen.cli.data import DataCheck, DataConvert, DataInfo
 from halfseen.cli.demo import Demo
 from halfseen.cli.doctor import Doctor
 from halfseen.cli.evaluate import Compare, Evaluate
-from halfseen.cli.export import Export
+from halfseen.cli.export import Export, Report
 from halfseen.cli.info import Info
 from halfseen.cli.reconstruct import Reconstruct
 from halfseen.cli.render import Render
@@ -50,6 +50,7 @@ Command = (
     Annotated[Reconstruct, _sub("reconstruct")]
     | Annotated[Render, _sub("render")]
     | Annotated[Export, _sub("export")]
+    | Annotated[Report, _sub("report")]
     | Annotated[Evaluate, _sub("evaluate")]
     | Annotated[Compare, _sub("compare")]
     | Annotated[DataCommand, _sub("data", description="Check, describe, convert, make and render captures.")]
@@ -65,6 +66,7 @@ _RECORDS = (
     Reconstruct,
     Render,
     Export,
+    Report,
     Evaluate,
     Compare,
     BenchSpeed,

@@ -21,6 +21,8 @@ from halfseen.fields.samplers import Sampling
 
 # Rays rendered at once when no gradient is needed; bounds memory to about 200 MB.
 _CHUNK = 4096
+# Samples of a ray that are looked at first; each further look takes twice as many. A ray is dark below this share of the least weight.
+_FIRST_LOOK, _MARGIN = 24, 0.5
 # Opacity below which a ray met nothing.
 _NOTHING = 1e-6
 
@@ -86,7 +88,7 @@ def trace(field: Medium, ray: Rays, background: Background, generator: torch.Gen
     samples = field.sample(ray, generator)
     xyz = _points(ray, samples)
     with torch.no_grad():
-        density, known = field.look(xyz)
+        density, known = _look_until_dark(field, xyz, samples)
         keep = operators.visible(density, samples, field.sampling.least_weight)
     chosen = keep.nonzero()[:, 0]
     samples, xyz = samples.kept(keep), xyz[chosen]
@@ -101,6 +103,34 @@ def trace(field: Medium, ray: Rays, background: Background, generator: torch.Gen
     mean = distance / alpha.clamp_min(_NOTHING) * ray.z_scale
     depth = median_distance(weight, samples) * ray.z_scale
     return Rendering(rgb, depth, alpha, mean, RaySamples(weight, samples, xyz))
+
+
+def _look_until_dark(field: Medium, xyz: Tensor, samples: Marched) -> tuple[Tensor, Tensor | None]:
+    """`field.look` at samples [S], some of each ray at a time, near to far: what no light reaches any more is not looked at.
+
+    Densities there are zero, and so are the weights that they would have had, but for what is too little to be kept anyway.
+    """
+    dark = _MARGIN * field.sampling.least_weight
+    begin, end = samples.start[:-1], samples.start[1:]
+    density, known = xyz.new_zeros(len(xyz)), None
+    optical = xyz.new_zeros(len(begin))
+    some = _FIRST_LOOK
+    while True:
+        lit = ((begin < end) & (torch.exp(-optical) > dark)).nonzero()[:, 0]
+        if len(lit) == 0:
+            return density, known
+        counts = torch.minimum(end[lit] - begin[lit], torch.full_like(lit, some))
+        rays_of = lit.repeat_interleave(counts)
+        within = torch.arange(len(rays_of), device=lit.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+        at = begin[rays_of] + within
+        found, kept = field.look(xyz[at])
+        density[at] = found
+        if kept is not None:
+            known = kept.new_zeros(len(xyz), *kept.shape[1:]) if known is None else known
+            known[at] = kept
+        optical.index_add_(0, rays_of, found * samples.delta[at])
+        begin = begin.index_add(0, lit, counts)
+        some *= 2
 
 
 def normals(field: Medium, cameras: Cameras, depth: Tensor) -> Tensor:

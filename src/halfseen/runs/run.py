@@ -61,11 +61,14 @@ class Run:
         with (self.path / EVENTS).open("a", encoding="utf-8") as f:
             f.write(line + "\n")
 
+    def events(self) -> list[dict[str, Any]]:
+        """What happened, in order."""
+        return [_event(line) for line in (self.path / EVENTS).read_text(encoding="utf-8").splitlines()]
+
     def seconds(self) -> float:
         """Seconds of fitting that the last checkpoint holds, over all the times that the run was gone on with."""
         total, here = 0.0, 0.0
-        for line in (self.path / EVENTS).read_text(encoding="utf-8").splitlines():
-            event = _event(line)
+        for event in self.events():
             if event.get("event") in ("start", "resume"):
                 total, here = total + here, 0.0
             elif event.get("event") == "checkpoint":

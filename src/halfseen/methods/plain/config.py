@@ -38,6 +38,9 @@ class Config:
     depth_end: float = 0.02
     # Gaussians, which are fitted to whole photos: share of D-SSIM beside L1 (Kerbl et al. 2023), and weights of the mean opacity and
     # the mean radius, which keep few views from making walls of fog and needles.
+    # Where they begin: on surfaces from stereo, at the capture's own points (which structure from motion may have made with photos
+    # that are held out here), or at random.
+    seeds: Literal["stereo", "points", "random"] = "stereo"
     structure: float = 0.2
     thin: float = 0.0
     small: float = 0.0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras
+from halfseen.common.errors import UserError
 from halfseen.data import load
 from halfseen.data.capture import Capture
 from halfseen.data.capture import Points as CapturePoints
@@ -87,12 +89,25 @@ def restored(stored: dict[str, Tensor], device: torch.device) -> Geometry:
     return Geometry(*(stored[k].to(device) for k in ("depth", "confidence", "nearest")))
 
 
-def seeds(capture: Capture, geometry: Geometry | None, count: int, rng: torch.Generator) -> Seeds | None:
-    """Places for Gaussians to begin: points that the capture knows, else surfaces from stereo; a few stand anywhere."""
+def seeds(
+    capture: Capture,
+    geometry: Geometry | None,
+    kind: Literal["stereo", "points", "random"],
+    count: int,
+    rng: torch.Generator,
+) -> Seeds | None:
+    """Places for Gaussians to begin; a few stand anywhere. None: nothing is known, all do."""
     cameras = capture.cameras()
-    if capture.points is not None and len(capture.points.xyz) > _FEW:
+    if kind == "points":
+        if capture.points is None or len(capture.points.xyz) < _FEW:
+            raise UserError(
+                "the capture has no points for Gaussians to begin at",
+                got="none" if capture.points is None else str(len(capture.points.xyz)),
+                accepted=f"{_FEW} or more points of structure from motion",
+                do="Use --set seeds=stereo.",
+            )
         return seeding.joined([_of_points(capture.points), _anywhere(count, cameras, rng)])
-    if geometry is None or int((geometry.depth > 0).sum()) < _FEW:
+    if kind == "random" or geometry is None or int((geometry.depth > 0).sum()) < _FEW:
         return None
     maps, masks, start = [], load.stack_masks(capture), 0
     for view in capture.views:
