@@ -70,7 +70,7 @@ def reconstruct(
     if tensors:
         field = kinds.restore(tensors["field"], to_user, field_config(cfg), device, photos.cameras)
     else:
-        begin = geometry.seeds(capture, known, cfg.seeds, cfg.gaussians.start, generator(seed, "plain/seeds"))
+        begin = geometry.seeds(capture, known, cfg.pictures.seeds, cfg.gaussians.start, generator(seed, "plain/seeds"))
         field = kinds.create(to_user, field_config(cfg), seed, device, photos.cameras, begin)
     optimiser = Adam(field.parameter_groups(), tensors.get("optimizer"))
     per_ray = float(tensors["loop"]["per_ray"]) if tensors else rays.FIRST_PER_RAY

@@ -104,7 +104,7 @@ def seeds(
                 "the capture has no points for Gaussians to begin at",
                 got="none" if capture.points is None else str(len(capture.points.xyz)),
                 accepted=f"{_FEW} or more points of structure from motion",
-                do="Use --set seeds=stereo.",
+                do="Use --set pictures.seeds=stereo.",
             )
         return seeding.joined([_of_points(capture.points), _anywhere(count, cameras, rng)])
     if kind == "random" or geometry is None or int((geometry.depth > 0).sum()) < _FEW:

@@ -39,21 +39,21 @@ def terms(
     if mask is not None and not alone:
         # Where the photo is not valid, nothing is asked.
         rgb = torch.where(mask[..., None] > VALID, rgb, photo)
-    out = {"rgb": (1 - cfg.structure) * (rgb - photo).abs().mean()}
-    if cfg.structure and min(photo.shape[:2]) >= _WINDOW:
-        out["structure"] = cfg.structure * dissimilarity(rgb, photo)
+    out = {"rgb": (1 - cfg.pictures.structure) * (rgb - photo).abs().mean()}
+    if cfg.pictures.structure and min(photo.shape[:2]) >= _WINDOW:
+        out["structure"] = cfg.pictures.structure * dissimilarity(rgb, photo)
     if alone and mask is not None and cfg.mask:
         out["mask"] = cfg.mask * losses.mask(rendering, mask)
-    if cfg.opacity and not alone:
-        out["opacity"] = cfg.opacity * losses.opacity(rendering)
-    if cfg.depth and geometry is not None:
+    if cfg.pictures.opacity and not alone:
+        out["opacity"] = cfg.pictures.opacity * losses.opacity(rendering)
+    if cfg.pictures.depth and geometry is not None:
         start = sum(v.image.width * v.image.height for v in capture.views[:view])
         known_depth, sure = (t[start : start + photo[..., 0].numel()].reshape(photo.shape[:2]) for t in (geometry.depth, geometry.confidence))  # fmt: skip
-        out["depth"] = cfg.depth * cfg.depth_end**progress * losses.depth(rendering, known_depth, sure)
-    if cfg.thin:
-        out["thin"] = cfg.thin * field.opacity().mean()
-    if cfg.small:
-        out["small"] = cfg.small * field.values["scale"].exp().mean()
+        out["depth"] = cfg.pictures.depth * cfg.depth_end**progress * losses.depth(rendering, known_depth, sure)
+    if cfg.pictures.thin:
+        out["thin"] = cfg.pictures.thin * field.opacity().mean()
+    if cfg.pictures.small:
+        out["small"] = cfg.pictures.small * field.values["scale"].exp().mean()
     return out
 
 

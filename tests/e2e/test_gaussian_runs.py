@@ -1,0 +1,143 @@
+"""Gaussians through the command line: fit, resume to the same bytes, render, export, report, info."""
+
+import hashlib
+import html.parser
+import json
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from PIL import Image
+from support import cli
+
+import halfseen as hs
+from halfseen.cameras.convert import swap_opengl
+from halfseen.data import splat_files, transforms
+from halfseen.data.load import load
+from halfseen.metrics.image import psnr
+from halfseen.runs.fields import load_field
+
+SMALL = ("--set", "gaussians.start=1500", "--set", "gaussians.most=2500", "--set", "gaussians.grow_every=20")
+
+
+@pytest.fixture(scope="module")
+def fitted(still_life_folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("gaussians") / "run"
+    options = ("--field", "gaussians", "--views", 3, "--steps", 200, *SMALL)
+    assert cli("reconstruct", still_life_folder, "--out", out, *options) == 0
+    return out
+
+
+def checkpoint(run):
+    (*_, last) = sorted((run / "checkpoints").iterdir())
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in last.iterdir()}
+
+
+def test_three_photos_become_a_scene(fitted, still_life_folder, tmp_path):
+    metrics = json.loads((fitted / "metrics.json").read_text())
+    assert metrics["psnr_inputs"] > 20
+    assert metrics["psnr_held_out"] > 14
+    assert cli("render", fitted, "--cameras", still_life_folder / "transforms.json", "--out", tmp_path / "f") == 0
+    photos = [v.image.read() for v in load(hs.load(still_life_folder), 48).views]
+    picture = torch.from_numpy(np.asarray(Image.open(tmp_path / "f" / "rgb" / "00000.png"), np.float32) / 255)
+    assert psnr(picture, photos[0]) > psnr(picture.flip(1), photos[0]) + 4
+
+
+@pytest.mark.parametrize("growth", ["default", "mcmc"])
+def test_a_stopped_fit_goes_on_to_the_same_bytes(still_life_folder, tmp_path, growth, monkeypatch):
+    """Stopped right after a checkpoint, in the midst of growth."""
+    from functools import partial
+
+    import halfseen.api.reconstruction as api
+    from halfseen.runs import record
+
+    monkeypatch.setattr(api, "record", partial(record.record, checkpoint_seconds=0.0))
+    capture = hs.load(still_life_folder)
+    settings = ("gaussians.start=600", "gaussians.most=900", "gaussians.grow_every=5", f"gaussians.growth={growth}")
+    options = {"field": "gaussians", "views": 3, "steps": 40, "settings": settings, "max_size": 32}
+    hs.reconstruct(capture, out=tmp_path / "whole", **options)
+
+    class StopError(Exception):
+        pass
+
+    def stop(snapshot):
+        if snapshot.step == 23:
+            raise StopError
+
+    with pytest.raises(StopError):
+        hs.reconstruct(capture, out=tmp_path / "cut", on_snapshot=stop, **options)
+    hs.reconstruct(capture, out=tmp_path / "cut", resume=True, **options)
+    assert checkpoint(tmp_path / "cut") == checkpoint(tmp_path / "whole")
+
+
+def test_exports_are_in_the_users_frame_and_say_where_they_came_from(fitted, still_life_folder, tmp_path, capsys):
+    for name in ("s.ply", "s.splat", "m.mesh.ply", "m.glb", "m.obj", "o.mp4", "c.json", "colmap"):
+        assert cli("export", fitted, "--to", tmp_path / name) == 0, name
+    capsys.readouterr()
+    for name in ("s.ply", "s.splat", "m.mesh.ply", "m.glb", "m.obj", "o.mp4"):
+        assert cli("info", tmp_path / name) == 0
+        said = capsys.readouterr().out
+        assert "method plain classic, field gaussians" in said, name
+        assert "from 3 photos" in said
+    splats = splat_files.read(tmp_path / "s.ply")
+    assert len(splats.xyz) == len(load_field(hs.open_run(fitted)))
+    assert set(np.unique(splats.seen)) <= {0, 1, 2}
+    # The still life stands at the origin of the capture's own frame, 2.6 units before its cameras.
+    assert np.abs(np.median(splats.xyz, 0)).max() < 1.0
+    assert len(trimesh.load(tmp_path / "m.glb", force="mesh").faces) > 100
+    ours = json.loads((tmp_path / "c.json").read_text())["frames"][0]["transform_matrix"]
+    first = transforms.read(still_life_folder).views[0].camera.c2w
+    np.testing.assert_allclose(ours, swap_opengl(first)[0], atol=1e-6)
+    assert cli("data", "check", tmp_path / "colmap") == 0
+    assert cli("export", fitted, "--to", tmp_path / "s.ply") == 2
+    assert cli("export", fitted, "--to", tmp_path / "s.foo") == 2
+    assert ".mesh.ply" in capsys.readouterr().err
+
+
+class Page(html.parser.HTMLParser):
+    """Collects tags, and checks that nothing is fetched from elsewhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.outside = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.outside += [v for k, v in attrs if k in ("src", "href") and not v.startswith("data:")]
+
+
+def test_a_report_is_one_page_that_needs_nothing_else(fitted, tmp_path, capsys):
+    assert cli("report", fitted, "--out", tmp_path / "r.html") == 0
+    text = (tmp_path / "r.html").read_text()
+    page = Page()
+    page.feed(text)
+    assert page.outside == []
+    assert "script" not in page.tags
+    assert page.tags.count("video") == 1
+    # Three photos with a rendering, a difference, depth and what photos saw; and the sheet of held-out ones.
+    assert page.tags.count("img") == 3 * 5 + 1
+    for wanted in ("dB", "invented", "seen by several photos", "step 200", "sha256"):
+        assert wanted in text
+    assert cli("report", fitted, "--out", tmp_path / "r.html") == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_names_of_files_are_escaped_in_a_report(still_life_folder, tmp_path):
+    evil = tmp_path / "<img src=x onerror=alert(1)>"
+    options = ("--field", "gaussians", "--views", 3, "--steps", 2, "--max-size", 24, *SMALL)
+    assert cli("reconstruct", still_life_folder, "--out", evil, *options) == 0
+    assert cli("report", evil, "--out", tmp_path / "r.html") == 0
+    assert "<img src=x" not in (tmp_path / "r.html").read_text()
+
+
+def test_a_nerf_is_baked_into_splats(still_life_folder, tmp_path, capsys):
+    """What is lost is measured on views that were not fitted."""
+    small = ("samples=8000", "least_rays=128", "hashgrid.levels=4", "hashgrid.finest=128", "hashgrid.log2_entries=13")
+    options = [word for s in small for word in ("--set", s)]
+    fit = ("--out", tmp_path / "r", "--views", 3, "--variant", "basic", "--steps", 120)
+    assert cli("reconstruct", still_life_folder, *fit, *options) == 0
+    assert cli("export", tmp_path / "r", "--to", tmp_path / "s.ply") == 0
+    said = capsys.readouterr().out
+    assert float(said.split("PSNR ")[-1].split(" dB")[0]) > 24
+    assert len(splat_files.read(tmp_path / "s.ply").xyz) > 1000
