@@ -128,13 +128,14 @@ def _as_capture(
     return Capture(tuple(out), "world", Path(), mask_role="object", background=color.WHITE, on_background=True)
 
 
-def seen_by(world: World, cameras: Cameras) -> list[Tensor]:
-    """For each view, how many of all the views see each of its pixels' surface points: [H, W], exact, by shadow rays.
+def seen_by(world: World, cameras: Cameras, witnesses: Cameras | None = None) -> list[Tensor]:
+    """For each view, how many of the witnesses (all the views) see each of its pixels' surface points: [H, W], by shadow rays.
 
     A view behind a surface does not see it, however thin the thing is: both cameras must be on the same side of the face.
     """
     out = []
-    centres = cameras.centres.to(torch.float64)
+    others = cameras if witnesses is None else witnesses
+    centres, eyes = others.centres.to(torch.float64), cameras.centres.to(torch.float64)
     for i in range(len(cameras)):
         width, height = cameras.size(i)
         ray = rays.cast_all(cameras[i])
@@ -142,11 +143,11 @@ def seen_by(world: World, cameras: Cameras) -> list[Tensor]:
         found = torch.from_numpy(hits.face >= 0)
         points = ray.origins + torch.from_numpy(hits.t).double()[:, None] * ray.directions
         normal = torch.from_numpy(_face_normals(world, hits.face))
-        front = ((centres[i] - points) * normal).sum(-1) > 0
+        front = ((eyes[i] - points) * normal).sum(-1) > 0
         count = torch.zeros(width * height, dtype=torch.long)
-        for j in range(len(cameras)):
+        for j in range(len(others)):
             same_side = (((centres[j] - points) * normal).sum(-1) > 0) == front
-            count += found & same_side & _visible(world, points, centres[j], cameras[j])
+            count += found & same_side & _visible(world, points, centres[j], others[j])
         out.append(count.reshape(height, width))
     return out
 
