@@ -35,7 +35,7 @@ def measure(field: Field, views: Capture, size: int, background: Colour, name: s
 
     `name` and `split` say in the protocol which views these are and what the field was fitted to.
     """
-    loaded = loading.load(replace(views, background=background if views.background is None else views.background), size)
+    loaded = loading.load(replace(views, background=background), size)
     frames = list(framing.render(field, None, loaded.cameras(), background))
     role = loaded.mask_role
     # A photo without a validity mask is known everywhere; an object's masks are there for all photos, or no use.

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from halfseen.common.files import write_bytes, write_text
 from halfseen.export import provenance
 from halfseen.export.mesh import Mesh
+from halfseen.images.color import linear_from_srgb
 
 SUFFIXES = (".mesh.ply", ".obj", ".glb")
 # Numbers of the glTF 2.0 specification: component types, targets of buffers, chunks of the binary container.
 _UINT, _FLOAT, _ARRAY, _ELEMENTS = 5125, 5126, 34962, 34963
 _MAGIC, _VERSION, _JSON, _BIN = b"glTF", 2, b"JSON", b"BIN\0"
-_CURVE = 2.2
 
 
 def write(path: Path, mesh: Mesh, facts: dict[str, Any]) -> None:
@@ -60,7 +61,8 @@ def _glb(path: Path, mesh: Mesh, facts: dict[str, Any]) -> None:
     # 32 bits hold small numbers only: the place of the mesh goes into the node.
     middle = mesh.xyz.mean(0) if len(mesh.xyz) else np.zeros(3)
     xyz = (mesh.xyz - middle).astype("<f4")
-    linear = np.concatenate([(mesh.rgb / 255.0) ** _CURVE, np.ones((len(xyz), 1))], 1).astype("<f4")
+    rgb = linear_from_srgb(torch.from_numpy(mesh.rgb / 255.0)).numpy()
+    linear = np.concatenate([rgb, np.ones((len(xyz), 1))], 1).astype("<f4")
     parts: list[NDArray[Any]] = [xyz, linear, mesh.seen.astype("<f4"), mesh.faces.astype("<u4").reshape(-1)]
     views, accessors, offset = [], [], 0
     for part, target, kind in zip(

@@ -106,13 +106,13 @@ def chart(curves: Mapping[str, Sequence[tuple[int, float]]]) -> str:
         return '<p class="note">too few steps for a curve</p>'
     last = max(x for x, _ in points)
     values = [max(y, _FLOOR) for _, y in points]
-    low, high = _log(min(values)), _log(max(values)) + 1e-9
+    low, high = math.log10(min(values)), math.log10(max(values)) + 1e-9
     width, height = _CHART
     left, right, top, bottom = _MARGIN
 
     def at(step: int, value: float) -> str:
         x = left + (width - left - right) * step / last
-        y = top + (height - top - bottom) * (high - _log(max(value, _FLOOR))) / (high - low)
+        y = top + (height - top - bottom) * (high - math.log10(max(value, _FLOOR))) / (high - low)
         return f"{x:.1f},{y:.1f}"
 
     out, key = [], []
@@ -129,7 +129,3 @@ def chart(curves: Mapping[str, Sequence[tuple[int, float]]]) -> str:
     out.append(f'<text x="{width - right}" y="{height - 8}" text-anchor="end">step {last}</text>')
     style = 'font-size="11" fill="#6d6a64" font-family="system-ui, sans-serif"'
     return f'<svg viewBox="0 0 {width} {height}" width="100%" style="max-width:860px" {style}>{"".join(out)}</svg><div class="note">{"".join(key)}</div>'
-
-
-def _log(value: float) -> float:
-    return math.log10(value)

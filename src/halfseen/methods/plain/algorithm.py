@@ -22,6 +22,7 @@ from halfseen.data import pixels
 from halfseen.data.capture import Capture
 from halfseen.fields import kinds
 from halfseen.fields.contract import Field
+from halfseen.fields.gaussian_seeds import Seeds
 from halfseen.fields.gaussians import Gaussians
 from halfseen.fields.optimiser import Adam
 from halfseen.images import color, resize
@@ -70,7 +71,7 @@ def reconstruct(
     if tensors:
         field = kinds.restore(tensors["field"], to_user, field_config(cfg), device, photos.cameras)
     else:
-        begin = geometry.seeds(capture, known, cfg.pictures.seeds, cfg.gaussians.start, generator(seed, "plain/seeds"))
+        begin = _seeds(capture, known, cfg, seed) if cfg.kind == "gaussians" else None
         field = kinds.create(to_user, field_config(cfg), seed, device, photos.cameras, begin)
     optimiser = Adam(field.parameter_groups(), tensors.get("optimizer"))
     per_ray = float(tensors["loop"]["per_ray"]) if tensors else rays.FIRST_PER_RAY
@@ -101,6 +102,10 @@ def _geometry(capture: Capture, stored: dict[str, Tensor] | None, cfg: Config, d
     return (
         geometry.restored(stored, device) if stored else geometry.measure(capture, cfg.stereo, cfg.near_share, device)
     )
+
+
+def _seeds(capture: Capture, known: Geometry | None, cfg: Config, seed: int) -> Seeds | None:
+    return geometry.seeds(capture, known, cfg.pictures.seeds, cfg.gaussians.start, generator(seed, "plain/seeds"))
 
 
 def _state(field: Field, optimiser: Adam, known: Geometry | None, per_ray: float) -> State:
