@@ -133,7 +133,7 @@ def test_names_of_files_are_escaped_in_a_report(still_life_folder, tmp_path):
 
 def test_a_nerf_is_baked_into_splats(still_life_folder, tmp_path, capsys):
     """What is lost is measured on views that were not fitted."""
-    small = ("samples=8000", "least_rays=128", "hashgrid.levels=4", "hashgrid.finest=128", "hashgrid.log2_entries=13")
+    small = ("work=13000", "least_rays=128", "hashgrid.levels=4", "hashgrid.finest=128", "hashgrid.log2_entries=13")
     options = [word for s in small for word in ("--set", s)]
     fit = ("--out", tmp_path / "r", "--views", 3, "--variant", "basic", "--steps", 120)
     assert cli("reconstruct", still_life_folder, *fit, *options) == 0

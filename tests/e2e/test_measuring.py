@@ -17,7 +17,7 @@ from halfseen.metrics import protocol
 
 SMALL = tuple(
     word
-    for setting in ("samples=6000", "least_rays=128", "hashgrid.levels=4", "hashgrid.finest=64", "hashgrid.log2_entries=12", "hashgrid.occupancy.side=16")
+    for setting in ("work=10000", "least_rays=128", "hashgrid.levels=4", "hashgrid.finest=64", "hashgrid.log2_entries=12", "hashgrid.occupancy.side=16")
     for word in ("--set", setting)
 )  # fmt: skip
 

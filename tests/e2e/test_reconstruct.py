@@ -25,7 +25,7 @@ from halfseen.metrics.image import psnr
 SMALL = tuple(
     word
     for setting in (
-        "samples=8000",
+        "work=13000",
         "least_rays=128",
         "hashgrid.levels=4",
         "hashgrid.finest=128",
@@ -305,12 +305,12 @@ def test_objects_with_masks_stand_on_their_background(tmp_path):
         (("--view-ids", "0,77"), "0 to 4"),
         (("--view-ids", "a"), "numbers with commas"),
         (("--variant", "classic2"), "accepted: classic, basic"),
-        (("--set", "nothing=1"), "accepted: steps, samples"),
+        (("--set", "nothing=1"), "accepted: steps, work"),
         (("--set", "hashgrid.levels=many"), "accepted: int"),
         (("--steps", 0), "1 or more"),
         (("--max-size", 2), "16 or more"),
         (("--device", "mps"), "accepted: auto, cpu"),
-        (("--set", "samples=-1"), "1 to"),
+        (("--set", "work=-1"), "1 to"),
         (("--set", "hashgrid.levels=0"), "1 to"),
         (("--set", "hashgrid.features=3"), "1, 2, 4, 8"),
         (("--set", "steps=0"), "1 to"),

@@ -26,6 +26,8 @@ class RaySamples:
     weights: Tensor  # [S] contribution of each sample to its pixel
     where: Marched  # distances, lengths and rays
     xyz: Tensor  # [S, 3] in the box
+    marched: int = 0  # candidates along the rays, of which
+    looked_at: int = 0  # had their density looked up, to find the S samples that matter
 
 
 @dataclass(frozen=True)

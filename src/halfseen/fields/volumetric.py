@@ -87,8 +87,9 @@ def trace(field: Medium, ray: Rays, background: Background, generator: torch.Gen
     """Render loose rays [P]."""
     samples = field.sample(ray, generator)
     xyz = _points(ray, samples)
+    marched = len(xyz)
     with torch.no_grad():
-        density, known = _look_until_dark(field, xyz, samples)
+        density, known, looked_at = _look_until_dark(field, xyz, samples)
         keep = operators.visible(density, samples, field.sampling.least_weight)
     chosen = keep.nonzero()[:, 0]
     samples, xyz = samples.kept(keep), xyz[chosen]
@@ -102,28 +103,30 @@ def trace(field: Medium, ray: Rays, background: Background, generator: torch.Gen
     rgb = rgb + (1 - alpha)[..., None] * back
     mean = distance / alpha.clamp_min(_NOTHING) * ray.z_scale
     depth = median_distance(weight, samples) * ray.z_scale
-    return Rendering(rgb, depth, alpha, mean, RaySamples(weight, samples, xyz))
+    return Rendering(rgb, depth, alpha, mean, RaySamples(weight, samples, xyz, marched, looked_at))
 
 
-def _look_until_dark(field: Medium, xyz: Tensor, samples: Marched) -> tuple[Tensor, Tensor | None]:
+def _look_until_dark(field: Medium, xyz: Tensor, samples: Marched) -> tuple[Tensor, Tensor | None, int]:
     """`field.look` at samples [S], some of each ray at a time, near to far: what no light reaches any more is not looked at.
 
+    Returns densities, what `field.look` saved, and the number of samples that were looked at.
     Densities there are zero, and so are the weights that they would have had, but for what is too little to be kept anyway.
     """
     dark = _MARGIN * field.sampling.least_weight
     begin, end = samples.start[:-1], samples.start[1:]
-    density, known = xyz.new_zeros(len(xyz)), None
+    density, known, looked_at = xyz.new_zeros(len(xyz)), None, 0
     optical = xyz.new_zeros(len(begin))
     some = _FIRST_LOOK
     while True:
         lit = ((begin < end) & (torch.exp(-optical) > dark)).nonzero()[:, 0]
         if len(lit) == 0:
-            return density, known
+            return density, known, looked_at
         counts = torch.minimum(end[lit] - begin[lit], torch.full_like(lit, some))
         rays_of = lit.repeat_interleave(counts)
         within = torch.arange(len(rays_of), device=lit.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
         at = begin[rays_of] + within
         found, kept = field.look(xyz[at])
+        looked_at += len(at)
         density[at] = found
         if kept is not None:
             known = kept.new_zeros(len(xyz), *kept.shape[1:]) if known is None else known

@@ -39,13 +39,29 @@ _PANEL_SIZE = 160
 
 
 def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
-    """Fill in what depends on the capture: an object fills the box alone, a scene fills all of space."""
+    """Fill in what depends on the capture: an object fills the box alone, a scene all of space; many photos need less geometry."""
     bounded = capture.mask_role == "object"
+    cfg = _for_views(cfg, len(capture))
     grid, planes = cfg.hashgrid, cfg.triplane
     grid = grid if grid.bounded is not None else replace(grid, bounded=bounded)
     planes = planes if planes.bounded is not None else replace(planes, bounded=bounded)
     settings: dict[str, Any] = {"hashgrid": grid, "triplane": planes, "kind": kind}
     return replace(cfg, **settings)
+
+
+def _for_views(cfg: Config, views: int) -> Config:
+    """The settings for a number of views, as `Config.full_until` says. What is resolved once stays as it is."""
+    share = min(1.0, cfg.full_until / views) if cfg.full_until else 1.0
+    return replace(
+        cfg,
+        distortion=cfg.distortion * share**2,
+        opacity=cfg.opacity * share,
+        near=cfg.near * share,
+        depth=cfg.depth * share,
+        full_until=0,
+        pictures=replace(cfg.pictures, opacity=cfg.pictures.opacity * share, depth=cfg.pictures.depth * share),
+        hashgrid=replace(cfg.hashgrid, coarse_to_fine=cfg.hashgrid.coarse_to_fine * share**2),
+    )
 
 
 def field_config(cfg: Config) -> kinds.Config:

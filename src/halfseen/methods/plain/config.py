@@ -38,8 +38,8 @@ class Config:
 
     # Optimiser steps.
     steps: int = 900
-    # Samples with a gradient that a step aims at; rays are as many as give that, within these limits.
-    samples: int = 60_000
+    # Work that a step aims at, in samples with a gradient (`rays.effort`); rays are as many as give that, within these limits.
+    work: int = 100_000
     least_rays: int = 512
     most_rays: int = 8192
     # Final learning rates as a share of the first ones.
@@ -58,6 +58,9 @@ class Config:
     # Weight of the relative error of depth where stereo knows it, at the start; it decays to `depth_end` of that.
     depth: float = 0.0
     depth_end: float = 0.02
+    # Up to so many views geometry counts in full. With V of them `opacity`, `near` and `depth` count full_until / V of that, and
+    # distortion and coarse levels its square: more photos say by themselves what geometry guesses (0: always in full).
+    full_until: int = 0
     pictures: Pictures = field(default_factory=Pictures)
     stereo: stereo.Config = field(default_factory=stereo.Config)
     kind: Literal["hashgrid", "triplane", "gaussians"] = "hashgrid"
@@ -67,7 +70,7 @@ class Config:
 
     def __post_init__(self) -> None:
         within("steps", self.steps, 1, 10**7)
-        within("samples", self.samples, 1, 10**8)
+        within("work", self.work, 1, 10**8)
         within("least_rays", self.least_rays, 1, 10**6)
         within("most_rays", self.most_rays, self.least_rays, 10**7)
         within("lr_end", self.lr_end, 1e-6, 1)
@@ -75,6 +78,7 @@ class Config:
             within(name, getattr(self, name), 0, 1e300)
         within("depth_end", self.depth_end, 1e-9, 1)
         within("distortion_from", self.distortion_from, 0, 1)
+        within("full_until", self.full_until, 0, 10**6)
         within("near_share", self.near_share, 0, 1)
 
     @property
@@ -94,6 +98,7 @@ CLASSIC = replace(
     near=0.1,
     depth=0.5,
     depth_end=0.1,
+    full_until=3,
     # On fern at 3 views depth as a loss takes 0.8 dB and more from Gaussians, which begin where it says; opacity gives 0.1.
     pictures=Pictures(opacity=0.05),
     hashgrid=replace(BASIC.hashgrid, coarse_to_fine=0.7, occupancy=replace(BASIC.hashgrid.occupancy, alone=0.8)),
