@@ -27,6 +27,7 @@ from halfseen.cli.doctor import Doctor
 from halfseen.cli.evaluate import Compare, Evaluate
 from halfseen.cli.export import Export, Report
 from halfseen.cli.info import Info
+from halfseen.cli.prior import PriorInfo, PriorList, PriorPublish, PriorSample, PriorTrain
 from halfseen.cli.reconstruct import Reconstruct
 from halfseen.cli.render import Render
 from halfseen.cli.worlds import DataMake, DataRender
@@ -44,6 +45,14 @@ DataCommand = (
     | Annotated[DataRender, _sub("render")]
 )
 
+PriorCommand = (
+    Annotated[PriorList, _sub("list")]
+    | Annotated[PriorInfo, _sub("info")]
+    | Annotated[PriorTrain, _sub("train")]
+    | Annotated[PriorPublish, _sub("publish")]
+    | Annotated[PriorSample, _sub("sample")]
+)
+
 BenchCommand = Annotated[BenchSpeed, _sub("speed")] | Annotated[BenchClaims, _sub("claims")]
 
 Command = (
@@ -54,13 +63,28 @@ Command = (
     | Annotated[Evaluate, _sub("evaluate")]
     | Annotated[Compare, _sub("compare")]
     | Annotated[DataCommand, _sub("data", description="Check, describe, convert, make and render captures.")]
+    | Annotated[PriorCommand, _sub("prior", description="Learned priors: list, describe, train, publish, sample.")]
     | Annotated[BenchCommand, _sub("bench", description="Measure halfseen itself: speed, and the claims of papers.")]
     | Annotated[Info, _sub("info")]
     | Annotated[Doctor, _sub("doctor")]
     | Annotated[Demo, _sub("demo")]
 )
-COMMANDS = ("reconstruct", "render", "evaluate", "compare", "data", "bench", "info", "doctor", "demo")
+COMMANDS = (
+    "reconstruct",
+    "render",
+    "export",
+    "report",
+    "evaluate",
+    "compare",
+    "data",
+    "prior",
+    "bench",
+    "info",
+    "doctor",
+    "demo",
+)
 DATA_COMMANDS = ("check", "info", "convert", "make", "render")
+PRIOR_COMMANDS = ("list", "info", "train", "publish", "sample")
 BENCH_COMMANDS = ("speed", "claims")
 _RECORDS = (
     Reconstruct,
@@ -76,6 +100,10 @@ _RECORDS = (
     DataConvert,
     DataMake,
     DataRender,
+    PriorInfo,
+    PriorTrain,
+    PriorPublish,
+    PriorSample,
     Demo,
 )
 OPTIONS = tuple(sorted({f"--{f.name.replace('_', '-')}" for record in _RECORDS for f in dataclasses.fields(record)}))
@@ -86,7 +114,7 @@ _MARKERS = (
     tyro.conf.HelptextFromCommentsOff,
 )
 _NO_MEMORY = "memory ran out: got less than the task needs; accepted: a smaller task. Lower --max-size or --views."
-_INTERRUPTED = "interrupted; the same command goes on where it stopped if it is given --resume (reconstruct), or as it is (data make, data render, bench)."
+_INTERRUPTED = "interrupted; the same command goes on where it stopped if it is given --resume (reconstruct), or as it is (data make, data render, prior train, bench)."
 # How torch words a failed allocation, which it raises as a RuntimeError.
 _ALLOCATION = ("not enough memory", "out of memory")
 # What terminals are told about colours.
@@ -135,7 +163,7 @@ def _usage_sentence(boxed: str, words: Sequence[str]) -> str:
         told = f"a value for {found[0]} that is not of its kind"
     known: tuple[str, ...] = COMMANDS
     asked = ["halfseen"]
-    second = {"data": DATA_COMMANDS, "bench": BENCH_COMMANDS}.get(words[0], ())
+    second = {"data": DATA_COMMANDS, "prior": PRIOR_COMMANDS, "bench": BENCH_COMMANDS}.get(words[0], ())
     for word, choices in zip(words, (COMMANDS, second), strict=False):
         if word not in choices:
             if choices:

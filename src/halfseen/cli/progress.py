@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 import time
 
+from halfseen.common.errors import UserError, quote
+
 # Without a terminal, a line every so many seconds.
 _SPARSE_SECONDS = 5.0
 _REWRITE_SECONDS = 0.2
 # The time to go follows the recent pace: weight of the newest step in the running mean.
 _PACE = 0.05
+# Seconds in the units of --budget.
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 class Progress:
@@ -52,3 +56,19 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def seconds_of(text: str) -> float:
+    """Seconds of a --budget such as 90, 90s, 5m or 2h."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    try:
+        return float(number) * _UNITS[unit]
+    except ValueError as error:
+        raise UserError(
+            "--budget cannot be read", got=quote(text), accepted="a number with s, m or h", do="Write --budget 5m."
+        ) from error
+
+
+def say(text: str) -> None:
+    """A line for the person who waits, beside what is printed as the result."""
+    print(text, file=sys.stderr, flush=True)

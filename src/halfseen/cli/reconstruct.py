@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from halfseen.cli.progress import Progress, duration
+from halfseen.cli.progress import Progress, duration, say, seconds_of
 from halfseen.common import jit
 from halfseen.common.errors import UserError, quote
-
-# Seconds in the units of --budget.
-_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 if TYPE_CHECKING:
     from halfseen.methods.contract import Estimate
@@ -65,7 +61,7 @@ class Reconstruct:
         name = capture.folder.resolve().name if len(self.capture) == 1 else "photos"
         out = self.out or Path("runs") / f"{name}-{self.method}"
         if jit.is_cold():
-            print("compiling the kernels; this happens once and takes about half a minute", file=sys.stderr)
+            say("compiling the kernels; this happens once and takes about half a minute")
         progress = Progress("fitting")
         run = api.reconstruct(
             capture,
@@ -77,7 +73,7 @@ class Reconstruct:
             view_ids=_ids(self.view_ids),
             max_size=self.max_size,
             steps=self.steps,
-            budget=_seconds(self.budget),
+            budget=None if self.budget is None else seconds_of(self.budget),
             seed=self.seed,
             device=self.device,
             resume=self.resume,
@@ -91,9 +87,6 @@ class Reconstruct:
 def _announce(run: Run, estimate: Estimate | None) -> None:
     """Say what was assumed, what is being done, and what it will cost, before it starts."""
     request, split = run.config["request"], run.config["split"]
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr)
 
     def sizes(key: str) -> str:
         return ", ".join(f"{w}x{h}" for w, h in run.config[key])
@@ -124,18 +117,6 @@ def _summary(run: Run) -> None:
         f"PSNR on {metrics['inputs']['count']} of its {metrics['views']} inputs: {metrics['psnr_inputs']:.2f} dB, which says little of other views"
     )
     print(f"next: halfseen render {run.path} --orbit 60 --out {run.path.name}-orbit --video")
-
-
-def _seconds(text: str | None) -> float | None:
-    if text is None:
-        return None
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
-    try:
-        return float(number) * _UNITS[unit]
-    except ValueError as error:
-        raise UserError(
-            "--budget cannot be read", got=quote(text), accepted="a number with s, m or h", do="Write --budget 5m."
-        ) from error
 
 
 def _ids(text: str | None) -> tuple[int, ...] | None:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from halfseen.cameras.similarity import Similarity
 from halfseen.data.capture import Capture
+from halfseen.priors.contract import TrainingTask
 from halfseen.runs.snapshot import Knobs, Snapshot, State
 
 
@@ -49,3 +51,15 @@ class Method:
     field_config: Callable[[Any], Any]
     estimate: Callable[[Capture, Similarity, Any, torch.device], Estimate]
     reconstruct: Reconstruct
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a prior is trained: what `halfseen prior train NAME` repeats."""
+
+    name: str
+    role: str  # what methods ask for: patch, fixer, view, ...
+    config: type  # frozen dataclass with `loop` (priors.training.LoopConfig) and `seed`
+    task: Callable[[Any], TrainingTask]
+    networks: Callable[[Any], Mapping[str, nn.Module]]  # untrained, by the same config
+    data: str  # what it learns from, in words for the model card

@@ -1,0 +1,202 @@
+"""Priors for the library and the command line: which there are, their training, their weights, pictures of what they know."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from halfseen import __version__
+from halfseen.common import config as configs
+from halfseen.common.errors import UserError, quote
+from halfseen.common.jsonfile import read_json, write_json
+from halfseen.methods.contract import Recipe
+from halfseen.methods.diffusionerf.training import PATCH_RGBD
+from halfseen.priors import training, weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from halfseen.priors.training import Progress
+
+RECIPES: Mapping[str, Recipe] = {r.name: r for r in (PATCH_RGBD,)}
+_TRAINING = "training.json"
+_HOUR = 3600
+
+
+def recipe(name: str) -> Recipe:
+    """A recipe by its name."""
+    if name not in RECIPES:
+        raise UserError(
+            f"no recipe {quote(name)}",
+            got=quote(name),
+            accepted=", ".join(RECIPES),
+            do="Correct the name of the prior.",
+        )
+    return RECIPES[name]
+
+
+def train(
+    name: str,
+    out: Path,
+    *,
+    settings: tuple[str, ...] = (),
+    begin: str | Path | None = None,
+    device: str = "auto",
+    seconds: float | None = None,
+) -> Iterator[Progress]:
+    """Train a prior in a folder, or go on there; `begin` names weights to go on from. Ends after `seconds` if they are given."""
+    chosen = recipe(name)
+    cfg = _config(chosen, out, settings, begin)
+    accel = training.accelerator(cfg.loop, device)
+    start = None
+    if begin is not None:
+        stored = weights.load(begin)
+        start = training.Begin({k: v.float() for k, v in stored.weights.items()}, int(stored.config["step"]))
+    if accel.is_main_process:
+        write_json(out / _TRAINING, _document(chosen, cfg, out))
+    task, began = chosen.task(cfg), time.monotonic()
+    before = float(_stored(out).get("hours", 0.0))
+    try:
+        for progress in training.train(task, cfg.loop, out, accel=accel, begin=start):
+            spent = time.monotonic() - began
+            if accel.is_main_process and progress.saved:
+                write_json(out / _TRAINING, {**_document(chosen, cfg, out), "hours": before + spent / _HOUR})
+            yield progress
+            if seconds is not None and spent > seconds and progress.saved:
+                return
+    finally:
+        task.close()
+
+
+def publish(training_folder: Path, out: Path) -> Path:
+    """Write the running means of a training as a folder of weights with a card."""
+    document = _stored(training_folder)
+    found = training.newest(training_folder)
+    if not document or found is None:
+        raise UserError(
+            f"{quote(str(training_folder))} holds no training with a checkpoint",
+            got="no checkpoint",
+            accepted="a folder that halfseen prior train filled",
+            do="Train first.",
+        )
+    values, step = found
+    chosen = recipe(document["recipe"])
+    numbers = _last_numbers(training_folder)
+    config = {
+        "name": chosen.name,
+        "role": chosen.role,
+        "recipe": chosen.name,
+        "config": document["config"],
+        "step": step,
+        "samples": step * document["config"]["loop"]["batch"],
+        "hours": round(float(document.get("hours", 0.0)), 2),
+        "machine": document["machine"],
+        "version": __version__,
+        "held_out": numbers,
+    }
+    parameters = sum(v.numel() for v in values.values())
+    weights.save(out, values, config, card(chosen, config, parameters))
+    return out
+
+
+def card(chosen: Recipe, config: Mapping[str, Any], parameters: int) -> str:
+    """The model card."""
+    held = "\n".join(f"| {k} | {v:.4f} |" for k, v in config["held_out"].items())
+    return f"""# {chosen.name}
+
+A prior of role `{chosen.role}` with {parameters:,} parameters, trained by `halfseen prior train {chosen.name}` alone.
+
+- Data: {chosen.data}. No photo, scan or mesh of anybody was used.
+- Seed {config["config"]["seed"]}, {config["step"]:,} steps of {config["config"]["loop"]["batch"]} samples ({config["samples"]:,}), {config["hours"]:.1f} hours on {config["machine"]}.
+- Weights are running means in half precision; `config.json` holds every setting.
+
+Held-out numbers (worlds of purpose validation):
+
+| | |
+|---|---|
+{held}
+
+Licence: as the package. To repeat: `halfseen prior train {chosen.name} --out folder`; to go on from here: add `--begin {chosen.name}`.
+"""
+
+
+def load(name_or_path: str | Path) -> tuple[Recipe, Any, dict[str, Any], weights.Stored]:
+    """(recipe, its config, networks ready for use, what was stored) of a prior."""
+    import torch
+
+    stored = weights.load(name_or_path)
+    chosen = recipe(str(stored.config["recipe"]))
+    cfg: Any = configs.from_plain(chosen.config, stored.config["config"], "config.json: config")
+    nets = chosen.networks(cfg)
+    for name, net in nets.items():
+        own = {k.removeprefix(f"{name}."): v.float() for k, v in stored.weights.items() if k.startswith(f"{name}.")}
+        try:
+            net.load_state_dict(own)
+        except RuntimeError as error:
+            raise UserError(
+                f"the weights in {quote(str(stored.folder))} do not fit their own description",
+                got=str(error).splitlines()[0],
+                accepted="weights of the network that config.json describes",
+                do="Copy or train the prior again.",
+            ) from error
+        net.eval().requires_grad_(requires_grad=False)
+    del torch
+    return chosen, cfg, dict(nets), stored
+
+
+def sample(name_or_path: str | Path) -> Tensor:
+    """A sheet [H, W, 3] of what a prior makes of noise."""
+    import torch
+
+    chosen, cfg, nets, _ = load(name_or_path)
+    task = chosen.task(replace(cfg, workers=0))
+    try:
+        with torch.no_grad():
+            return task.sheet(nets)
+    finally:
+        task.close()
+
+
+def _config(chosen: Recipe, out: Path, settings: tuple[str, ...], begin: str | Path | None) -> Any:
+    """The config of a training: what its folder says, or what it begins from, or the recipe's own; changed by settings."""
+    stored = _stored(out)
+    if stored:
+        if stored.get("recipe") != chosen.name:
+            raise UserError(
+                f"{quote(str(out))} holds the training of another prior",
+                got=str(stored.get("recipe")),
+                accepted=chosen.name,
+                do="Choose another --out.",
+            )
+        plain = stored["config"]
+    elif begin is not None:
+        plain = dict(weights.load(begin).config["config"])
+    else:
+        plain = configs.to_plain(chosen.config())
+    return configs.apply_overrides(configs.from_plain(chosen.config, plain, "training.json: config"), settings)
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    return dict(read_json(folder / _TRAINING)) if (folder / _TRAINING).is_file() else {}
+
+
+def _document(chosen: Recipe, cfg: Any, out: Path) -> dict[str, Any]:
+    machine = f"{platform.machine()} ({platform.system()})"
+    return {"hours": 0.0, "machine": machine, **_stored(out), "recipe": chosen.name, "config": configs.to_plain(cfg)}
+
+
+def _last_numbers(folder: Path) -> dict[str, float]:
+    """Held-out numbers that were logged last."""
+    log = folder / training.LOG
+    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
+    usual = {"step", "seconds_a_step", "loss", "gradient"}
+    for row in reversed(rows):
+        found = {k: v for k, v in row.items() if k not in usual and "_" in k}
+        if found:
+            return found
+    return {}

@@ -1,0 +1,1 @@
+"""DiffusioNeRF (Wynn and Turmukhambetov, CVPR 2023): few views, pulled by the score of a patch diffusion prior."""

@@ -1,0 +1,233 @@
+"""Training of the RGB-D patch denoiser (section 3.2 of the paper) on patches of rendered worlds, or of Hypersim's frames.
+
+Sample p of the stream is a crop of frame p // crops with noise of its own; everything about it follows from p.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from halfseen.common.config import within
+from halfseen.common.rng import derive_seed, generator
+from halfseen.methods.contract import Recipe
+from halfseen.priors import patches, samplers
+from halfseen.priors.contract import Batch, NoiseLevel, eps_of, level_from_sigma, noised
+from halfseen.priors.denoisers import of_noise
+from halfseen.priors.networks import patch_small
+from halfseen.priors.schedules import continuous_cosine, squared_cosine
+from halfseen.priors.training import LoopConfig
+from halfseen.worlds.corrupt import Camera
+from halfseen.worlds.stream import Frame, Stream, StreamConfig
+
+# Noise at which the prior is judged: the ends and middle of what reconstruction asks for, and one beyond (spec 2.2).
+JUDGED = (0.014, 0.086, 0.167, 0.35)
+# Crops that no more of is there than this are taken again elsewhere, so many times.
+_LEAST_THERE, _TRIES = 0.5, 8
+# The size of patches changes after so many samples.
+_BLOCK = 64
+# Levels of a sample sheet, its patches, and their side.
+_SHEET_STEPS, _SHEET, _SHEET_SIDE = 40, 16, 48
+# Held-out worlds and the crops of each of their views.
+_HELD_WORLDS, _HELD_VIEWS, _HELD_CROPS = 8, 4, 4
+_LAST_SIGMA = 0.9995
+
+Source = Callable[[int], Frame]
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the small patch prior is trained on. Sources: ours."""
+
+    network: patch_small.Config = field(default_factory=lambda: patch_small.Config(widths=(32, 64, 128)))
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    # Rooms twice as often: they are what the prior is named for.
+    families: tuple[str, ...] = ("rooms", "tabletop", "rooms", "outdoor")
+    # Of frames four times smaller than Hypersim's 1024 x 768.
+    width: int = 256
+    height: int = 192
+    views: int = 20
+    window: int = 16
+    reuse: int = 10
+    workers: int = 1
+    photo_like: bool = True
+    # Crops of one draw of a frame; sides of patches and the share of the larger ones.
+    crops: int = 8
+    side: int = 24
+    large: int = 48
+    large_share: float = 0.1
+    # Share of samples whose noise is drawn log-uniformly between these; the rest covers everything, so that samples can be drawn.
+    low_share: float = 0.85
+    low_from: float = 0.01
+    low_to: float = 0.35
+    # Depth as 0.5 median / z of each patch, or 0.2 / z.
+    disparity: patches.Rule = "relative"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        within("crops", self.crops, 1, 1000)
+        within("large_share", self.large_share, 0, 1)
+        within("low_share", self.low_share, 0, 1)
+        within("low_from", self.low_from, 1e-4, self.low_to)
+
+
+class PatchTask:
+    """The training task of `patch-rgbd`."""
+
+    def __init__(self, config: Config, source: Source | None = None) -> None:
+        self.config = config
+        self.networks = networks(config)
+        self._stream = None if source is not None else Stream(_stream(config))
+        self._frame = lru_cache(maxsize=4)(source if source is not None else self._stream.draw)  # type: ignore[union-attr]
+        self._held: Tensor | None = None
+
+    def batch(self, positions: range) -> Batch:
+        """Clean patches, their noise and sigma."""
+        side = patch_side(self.config, positions.start)
+        drawn = [self._sample(p, side) for p in positions]
+        clean, eps = torch.stack([d[0] for d in drawn]), torch.stack([d[1] for d in drawn])
+        return {"x0": clean, "eps": eps, "sigma": torch.tensor([d[2] for d in drawn])}
+
+    def _sample(self, position: int, side: int) -> tuple[Tensor, Tensor, float]:
+        rng = generator(self.config.seed, "patch-rgbd/sample", position)
+        rgb, z = crop(self._frame(position // self.config.crops), side, rng)
+        patch = patches.encode(rgb[None], z[None], self.config.disparity)[0]
+        return patch, torch.randn(patch.shape, generator=rng), draw_sigma(self.config, rng)
+
+    def loss(self, networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Mean squared error of the noise: the denoiser of least squared error is the score's (Vincent 2011)."""
+        level = level_from_sigma(batch["sigma"])
+        guess = networks["denoiser"](noised(batch["x0"], batch["eps"], level), level.log_snr)
+        error = (guess.float() - batch["eps"]) ** 2
+        return {"loss": error.mean(), "colour": error[:, :3].mean(), "disparity": error[:, 3].mean()}
+
+    def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
+        """Share of the noise's power that is left, for colour and disparity at each judged sigma, on held-out worlds."""
+        clean = self.held_out()
+        out: dict[str, float] = {}
+        for sigma in JUDGED:
+            found = remaining(networks["denoiser"], clean, sigma)
+            out |= {f"colour_{sigma}": found[0], f"disparity_{sigma}": found[1]}
+        return out
+
+    def held_out(self) -> Tensor:
+        """Patches [B, 4, H, W] of worlds that are never trained on."""
+        if self._held is None:
+            self._held = held_out(self.config)
+        return self._held
+
+    def sheet(self, networks: Mapping[str, nn.Module]) -> Tensor:
+        """Samples from nothing but noise: colours above disparities."""
+        net = networks["denoiser"]
+        device = next(net.parameters()).device
+        shape = (_SHEET, 4, _SHEET_SIDE, _SHEET_SIDE)
+        x = torch.randn(shape, generator=generator(self.config.seed, "patch-rgbd/sheet")).to(device)
+        levels = [
+            level for level in samplers.levels(squared_cosine(), _SHEET_STEPS, device) if level.sigma < _LAST_SIGMA
+        ]
+        rgb, disparity = patches.decode(samplers.ddim(of_noise(net), x, levels).float().cpu())
+        return torch.cat([_row(rgb), _row(disparity[..., None].expand(-1, -1, -1, 3))])
+
+    def close(self) -> None:
+        """Stop the workers."""
+        if self._stream is not None:
+            self._stream.close()
+
+
+def networks(config: Config) -> Mapping[str, nn.Module]:
+    """The untrained network. Its start follows from the seed, and the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(config.seed, "patch-rgbd/init"))
+        return {"denoiser": patch_small.PatchSmall(config.network)}
+
+
+def patch_side(config: Config, position: int) -> int:
+    """Side of the patches of a batch that begins at a position."""
+    pick = torch.rand((), generator=generator(config.seed, "patch-rgbd/side", position // _BLOCK))
+    return config.large if float(pick) < config.large_share else config.side
+
+
+def draw_sigma(config: Config, rng: torch.Generator) -> float:
+    """Noise of one sample."""
+    which, where = torch.rand(2, generator=rng).tolist()
+    if which < config.low_share:
+        return math.exp(math.log(config.low_from) + where * math.log(config.low_to / config.low_from))
+    sigma = float(continuous_cosine(torch.tensor([where], dtype=torch.float64)).sigma)
+    return min(max(sigma, config.low_from), _LAST_SIGMA)
+
+
+def crop(frame: Frame, side: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """(colours [side, side, 3], z-depths [side, side]) of a random part of a frame, half of them mirrored; mostly where things are."""
+    height, width = frame.depth.shape
+    rgb, z = frame.rgb[:side, :side], frame.depth[:side, :side]
+    for _ in range(_TRIES):
+        across, down, mirror = torch.rand(3, generator=rng).tolist()
+        left, top = int(across * (width - side + 1)), int(down * (height - side + 1))
+        rgb, z = frame.rgb[top : top + side, left : left + side], frame.depth[top : top + side, left : left + side]
+        if mirror < 0.5:
+            rgb, z = rgb.flip(1), z.flip(1)
+        if float((z > 0).float().mean()) > _LEAST_THERE:
+            break
+    return rgb.float() / 255, z.float()
+
+
+def held_out(config: Config) -> Tensor:
+    """Patches of validation worlds, always the same."""
+    stream = _stream(config, validation=True)
+    out = []
+    with Stream(stream) as frames:
+        for i in range(_HELD_WORLDS * _HELD_VIEWS):
+            frame = frames.draw(i)
+            for j in range(_HELD_CROPS):
+                rgb, z = crop(frame, config.large, generator(config.seed, "patch-rgbd/held", i * _HELD_CROPS + j))
+                out.append(patches.encode(rgb[None], z[None], config.disparity)[0])
+    return torch.stack(out)
+
+
+@torch.no_grad()
+def remaining(network: nn.Module, clean: Tensor, sigma: float) -> tuple[float, float]:
+    """Mean squared error of the guessed noise, of colours and of disparity: 1 is no help, 0 is all of it gone."""
+    device = next(network.parameters()).device
+    level = level_from_sigma(torch.full((len(clean),), sigma))
+    eps = torch.randn(clean.shape, generator=generator(0, "patch-rgbd/judge", round(1000 * sigma)))
+    error = []
+    for x0, e, a, s in zip(clean.split(64), eps.split(64), level.alpha.split(64), level.sigma.split(64), strict=True):
+        part = NoiseLevel(a.to(device), s.to(device))
+        x = noised(x0.to(device), e.to(device), part)
+        guess = eps_of(x, of_noise(network)(x, part), part)
+        error.append(((guess.float().cpu() - e) ** 2).mean((0, 2, 3)))
+    mean = torch.stack(error).mean(0)
+    return float(mean[:3].mean()), float(mean[3])
+
+
+def _stream(config: Config, *, validation: bool = False) -> StreamConfig:
+    return StreamConfig(
+        families=config.families,
+        size=(config.width, config.height),
+        views=_HELD_VIEWS if validation else config.views,
+        window=_HELD_WORLDS if validation else config.window,
+        reuse=_HELD_WORLDS if validation else config.reuse,
+        purpose="validation" if validation else "train",
+        corruption=Camera() if config.photo_like and not validation else None,
+        workers=0 if validation else config.workers,
+    )
+
+
+def _row(pictures: Tensor) -> Tensor:
+    """Pictures [B, H, W, 3] side by side, in two rows."""
+    return torch.cat([torch.cat(list(half), 1) for half in pictures.chunk(2)])
+
+
+PATCH_RGBD = Recipe(
+    name="patch-rgbd",
+    role="patch",
+    config=Config,
+    task=PatchTask,
+    networks=networks,
+    data="rooms, things on tables and streets that halfseen makes and renders itself (`worlds`, seeds of purpose train)",
+)

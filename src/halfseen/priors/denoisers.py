@@ -1,0 +1,21 @@
+"""Denoisers made of networks that say different things about different clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor, nn
+
+from halfseen.priors.contract import Denoiser, NoiseLevel, x0_of
+from halfseen.priors.schedules import Discrete
+
+
+def of_noise(network: nn.Module | Callable[[Tensor, Tensor], Tensor], schedule: Discrete | None = None) -> Denoiser:
+    """From a network that guesses the noise: at log-SNR, or at the nearest integer time of a discrete schedule."""
+
+    def denoise(x: Tensor, level: NoiseLevel, cond: Mapping[str, Tensor] | None = None) -> Tensor:
+        del cond
+        clock = level.log_snr if schedule is None else schedule.nearest(level)
+        return x0_of(x, network(x, clock), level)
+
+    return denoise

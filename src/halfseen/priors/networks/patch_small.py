@@ -1,0 +1,112 @@
+"""A small U-Net of convolutions alone, for patches of any size: the patch prior that runs on a laptop.
+
+It takes noisy pictures and their log-SNR and returns the noise. At the small noise levels that it is asked for, the noise is a
+local matter: there is no attention, and coarse levels are few.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from halfseen.common.config import within
+
+# log-SNR is shown to the network as sines and cosines of so many frequencies of this base (cycles over about 20 units).
+_FREQUENCIES, _BASE = 16, 0.05
+_GROUP = 16
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes: channels at each resolution, finest first, and residual blocks at each on the way down and on the way up."""
+
+    channels: int = 4
+    widths: tuple[int, ...] = (48, 96, 160)
+    blocks: int = 2
+    time: int = 128
+
+    def __post_init__(self) -> None:
+        within("blocks", self.blocks, 1, 16)
+        for width in self.widths:
+            within("widths", width, _GROUP, 4096)
+
+    @property
+    def multiple(self) -> int:
+        """Sides of pictures are multiples of this."""
+        return 2 ** (len(self.widths) - 1)
+
+
+class PatchSmall(nn.Module):
+    """Noise [B, C, H, W] from noisy pictures [B, C, H, W] and log-SNR [B]."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        widths, time = config.widths, config.time
+        self.time = nn.Sequential(nn.Linear(2 * _FREQUENCIES, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU())
+        self.stem = nn.Conv2d(config.channels, widths[0], 3, padding=1)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        before = widths[0]
+        for i, width in enumerate(widths):
+            self.down.append(nn.Conv2d(before, width, 2, 2) if i else nn.Identity())
+            self.down.extend(Block(width, width, time) for _ in range(config.blocks))
+            before = width
+        for i, width in reversed(list(enumerate(widths))):
+            self.up.extend(Block(2 * width, width, time) for _ in range(config.blocks))
+            self.up.append(nn.Conv2d(width, widths[i - 1], 1) if i else nn.Identity())
+        self.norm = nn.GroupNorm(widths[0] // _GROUP, widths[0])
+        self.head = nn.Conv2d(widths[0], config.channels, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, log_snr: Tensor) -> Tensor:
+        """See the class."""
+        time = self.time(_waves(log_snr).to(x))
+        x = self.stem(x)
+        skips = []
+        for layer in self.down:
+            if isinstance(layer, Block):
+                x = layer(x, time)
+                skips.append(x)
+            else:
+                x = layer(x)
+        for i, layer in enumerate(self.up):
+            if isinstance(layer, Block):
+                x = layer(torch.cat([x, skips.pop()], 1), time)
+            else:
+                x = layer(x)
+                if i + 1 < len(self.up):
+                    x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return self.head(F.silu(self.norm(x)))
+
+
+class Block(nn.Module):
+    """norm, SiLU, convolution, twice; time scales and shifts the second norm. The input is added."""
+
+    def __init__(self, inside: int, outside: int, time: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(inside // _GROUP, inside)
+        self.conv1 = nn.Conv2d(inside, outside, 3, padding=1)
+        self.norm2 = nn.GroupNorm(outside // _GROUP, outside)
+        self.conv2 = nn.Conv2d(outside, outside, 3, padding=1)
+        self.time = nn.Linear(time, 2 * outside)
+        self.skip = nn.Conv2d(inside, outside, 1) if inside != outside else nn.Identity()
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        """See the class."""
+        scale, shift = self.time(time)[:, :, None, None].chunk(2, 1)
+        y = self.conv1(F.silu(self.norm1(x)))
+        y = self.conv2(F.silu(self.norm2(y) * (1 + scale) + shift))
+        return y + self.skip(x)
+
+
+def _waves(log_snr: Tensor) -> Tensor:
+    """Sines and cosines [B, 32] of log-SNR [B]."""
+    rates = 2 * math.pi * _BASE * 2 ** (torch.arange(_FREQUENCIES, device=log_snr.device) / 4)
+    angle = log_snr.float()[:, None] * rates
+    return torch.cat([angle.sin(), angle.cos()], -1)

@@ -1,0 +1,47 @@
+"""Colour and depth as one picture of four channels in [-1, 1], the way the patch priors see them; differentiable.
+
+    metric      disparity 0.2 / max(z, 0.2), z in metres or what the scene's scale makes of them (DiffusioNeRF)
+    relative    disparity 0.5 median(z) / z, at most 1, with the median of each patch: no scale is needed
+
+What is not there (z = 0) has disparity 0, as if it were infinitely far.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Rule = Literal["metric", "relative"]
+NEAREST = 0.2
+_MIDDLE = 0.5
+
+
+def encode(rgb: Tensor, z: Tensor, rule: Rule) -> Tensor:
+    """Patches [B, 4, H, W] from colours [B, H, W, 3] in [0, 1] and z-depths [B, H, W]."""
+    both = torch.cat([rgb, disparity(z, rule)[..., None]], -1)
+    return 2 * both.movedim(-1, 1) - 1
+
+
+def disparity(z: Tensor, rule: Rule) -> Tensor:
+    """Disparity [B, H, W] in [0, 1] of z-depths [B, H, W]."""
+    there = z > 0
+    if rule == "metric":
+        return torch.where(there, NEAREST / z.clamp_min(NEAREST), 0.0)
+    scale = _MIDDLE * median(z)[:, None, None]
+    # A pixel that is not there must not divide by zero, in its gradient either.
+    return torch.where(there, (scale / torch.where(there, z, 1.0)).clamp(max=1.0), 0.0)
+
+
+def median(z: Tensor) -> Tensor:
+    """Median [B] of the z-depths [B, H, W] that are there, without a gradient; 1 where nothing is."""
+    flat = z.detach().flatten(1)
+    known = torch.where(flat > 0, flat, torch.nan)
+    return torch.nan_to_num(known.nanmedian(1).values, nan=1.0)
+
+
+def decode(patch: Tensor) -> tuple[Tensor, Tensor]:
+    """(colours [B, H, W, 3] in [0, 1], disparity [B, H, W]) of patches [B, 4, H, W]."""
+    both = ((patch.movedim(1, -1) + 1) / 2).clamp(0, 1)
+    return both[..., :3], both[..., 3]

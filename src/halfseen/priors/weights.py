@@ -1,0 +1,89 @@
+"""Trained priors as folders: model.safetensors (half precision), config.json and a model card, README.md. Nothing in them is executed.
+
+A name means a folder that came with the package; anything else is a path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from halfseen.common.errors import UserError, quote
+from halfseen.common.files import new_folder, write_text
+from halfseen.common.jsonfile import read_json, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MODEL, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+PACKAGED = Path(__file__).parent / "shipped"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a folder of weights holds."""
+
+    folder: Path
+    config: Mapping[str, Any]  # name, role, recipe, recipe's config, step, samples
+    weights: Mapping[str, Tensor]  # network.parameter, in half precision
+
+
+def save(folder: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any], card: str) -> None:
+    """Write a folder, whole or not at all, in half precision."""
+    from safetensors.torch import save_file
+
+    half = {k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in weights.items()}
+    with new_folder(folder) as partial:
+        save_file(half, str(partial / MODEL))
+        write_json(partial / CONFIG, {"schema": SCHEMA, **config})
+        write_text(partial / CARD, card)
+
+
+def load(name_or_path: str | Path) -> Stored:
+    """Read a folder by the name of a shipped prior or by path."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = find(name_or_path)
+    config = read_json(folder / CONFIG)
+    if not isinstance(config, dict) or config.get("schema") != SCHEMA or not isinstance(config.get("recipe"), str):
+        raise UserError(
+            f"{quote(str(folder / CONFIG))} does not describe a prior",
+            got=f"schema {config.get('schema')!r}" if isinstance(config, dict) else "no object",
+            accepted=f"schema {SCHEMA} with a recipe, as halfseen prior train writes it",
+            do="Give a folder of a trained prior.",
+        )
+    try:
+        weights = load_file(str(folder / MODEL))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(
+            f"weights {quote(str(folder / MODEL))} cannot be read",
+            got=str(error),
+            accepted="a whole safetensors file",
+            do="Copy or train the prior again.",
+        ) from error
+    return Stored(folder, config, weights)
+
+
+def find(name_or_path: str | Path) -> Path:
+    """The folder of a shipped prior's name, or of a path."""
+    shipped = shipped_names()
+    if str(name_or_path) in shipped:
+        return PACKAGED / str(name_or_path)
+    folder = Path(name_or_path)
+    if not (folder / CONFIG).is_file():
+        raise UserError(
+            f"no prior {quote(str(name_or_path))} is here",
+            got="neither the name of a shipped prior nor a folder with config.json",
+            accepted=", ".join(shipped) or "a folder written by halfseen prior train",
+            do="Correct the name, or train one with halfseen prior train.",
+        )
+    return folder
+
+
+def shipped_names() -> tuple[str, ...]:
+    """Names of the priors that came with the package."""
+    return tuple(sorted(p.parent.name for p in PACKAGED.glob(f"*/{CONFIG}")))

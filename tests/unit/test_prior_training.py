@@ -1,0 +1,188 @@
+"""The loop: the same bytes after a kill, the same weights from two processes, samples that follow from their position alone."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from halfseen.common.errors import UserError
+from halfseen.common.rng import generator
+from halfseen.methods.diffusionerf import training as recipe
+from halfseen.priors import training, weights
+from halfseen.priors.contract import Batch
+from halfseen.priors.networks import patch_small
+from halfseen.priors.training import LoopConfig
+from halfseen.worlds.stream import Frame
+
+LOOP = LoopConfig(steps=6, batch=8, warm=2, save_every=2, validate_every=3, log_every=1, precision="fp32")
+SCRIPT = Path(__file__).parent / "two_processes.py"
+
+
+def tiny_config(**changes: object) -> recipe.Config:
+    config = recipe.Config(
+        network=patch_small.Config(widths=(16, 32), blocks=1, time=32), loop=LOOP, crops=4, side=8, large=16, workers=0
+    )
+    return replace(config, **changes)  # type: ignore[arg-type]
+
+
+def frame_of(draw: int) -> Frame:
+    """A ramp of depth and a stripe of colour, different for each draw; a corner where nothing is."""
+    rng = generator(5, "frame", draw)
+    rgb = (torch.rand(24, 32, 3, generator=rng) * 255).to(torch.uint8)
+    depth = (1 + torch.rand((), generator=rng) + torch.arange(32) / 32).expand(24, 32).clone()
+    depth[:4, :4] = 0
+    return Frame(rgb, depth.half(), torch.full((24, 32), 255, dtype=torch.uint8), torch.eye(4), torch.ones(4), draw, 0)
+
+
+class TinyTask(recipe.PatchTask):
+    """The real task on made-up frames, with held-out patches of them."""
+
+    def __init__(self, config: recipe.Config) -> None:
+        super().__init__(config, frame_of)
+        self._held = self.batch(range(10_000, 10_016))["x0"]
+
+    def sheet(self, networks: Mapping[str, nn.Module]) -> Tensor:
+        return torch.zeros(2, 2, 3)
+
+
+def run(folder: Path, config: recipe.Config, stop: int | None = None) -> dict[str, Tensor]:
+    task = TinyTask(config)
+    for progress in training.train(task, config.loop, folder, accel=training.accelerator(config.loop, "cpu")):
+        if progress.step == stop:
+            break
+    found = training.newest(folder)
+    assert found is not None
+    return found[0]
+
+
+def test_a_sample_follows_from_its_position() -> None:
+    task = TinyTask(tiny_config())
+    whole, part = task.batch(range(16, 24)), task.batch(range(20, 22))
+    for key, values in whole.items():
+        assert torch.equal(values[4:6], part[key]), key
+    assert not torch.equal(whole["x0"][0], whole["x0"][1])
+
+
+def test_noise_is_mostly_where_the_prior_is_asked() -> None:
+    config = tiny_config()
+    drawn = torch.tensor([recipe.draw_sigma(config, generator(0, "s", i)) for i in range(2000)])
+    low = ((drawn >= config.low_from) & (drawn <= config.low_to)).float().mean()
+    assert config.low_share <= float(low) <= config.low_share + 0.1
+    assert float(drawn.max()) > 0.95
+    inside = drawn[(drawn < config.low_to)].log()
+    assert float(inside.median()) == pytest.approx(0.5 * math.log(0.01 * 0.35), abs=0.15)
+
+
+def test_patches_come_in_two_sizes() -> None:
+    config = tiny_config(large_share=0.25)
+    sides = [recipe.patch_side(config, 64 * i + 63) for i in range(400)]
+    assert set(sides) == {8, 16}
+    assert sides.count(16) / 400 == pytest.approx(0.25, abs=0.07)
+    assert recipe.patch_side(config, 0) == recipe.patch_side(config, 63)
+
+
+def test_crops_lie_where_things_are() -> None:
+    for i in range(50):
+        _, z = recipe.crop(frame_of(0), 8, generator(0, "crop", i))
+        assert float((z > 0).float().mean()) > 0.5
+
+
+def test_learning_lowers_the_loss(tmp_path: Path) -> None:
+    config = tiny_config(loop=replace(LOOP, steps=60, lr=3e-3, save_every=60, validate_every=60))
+    task, rows = TinyTask(config), []
+    before = task.validate(task.networks)
+    for progress in training.train(task, config.loop, tmp_path, accel=training.accelerator(config.loop, "cpu")):
+        rows.append(progress)
+    after = rows[-1].validation
+    assert after is not None
+    assert before["disparity_0.35"] == pytest.approx(1.0, abs=0.1), "an untrained network guesses no noise"
+    assert after["disparity_0.35"] < 0.8 * before["disparity_0.35"]
+
+
+def test_a_killed_training_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    config = tiny_config()
+    whole = run(tmp_path / "whole", config)
+    run(tmp_path / "killed", config, stop=3)
+    again = run(tmp_path / "killed", config)
+    assert whole.keys() == again.keys()
+    for name, value in whole.items():
+        assert torch.equal(value, again[name]), name
+
+
+def test_pieces_add_up_to_a_batch(tmp_path: Path) -> None:
+    config = tiny_config()
+    whole = run(tmp_path / "whole", config)
+    pieces = run(tmp_path / "pieces", replace(config, loop=replace(LOOP, pieces=4)))
+    for name, value in whole.items():
+        assert torch.allclose(value, pieces[name], atol=1e-5), name
+
+
+def test_two_processes_make_the_step_of_one(tmp_path: Path) -> None:
+    whole = run(tmp_path / "one", tiny_config())
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parent)}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*command, str(SCRIPT), str(tmp_path / "two")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = training.newest(tmp_path / "two")
+    assert found is not None
+    for name, value in whole.items():
+        assert torch.allclose(value, found[0][name], atol=1e-5), name
+
+
+def test_going_on_from_published_weights_warms_up() -> None:
+    config = replace(LOOP, steps=1000, warm=300)
+    assert training.rate(config, 501, 500) == pytest.approx(training.rate(config, 501, 0) / 300)
+    assert training.rate(config, 800, 500) == pytest.approx(training.rate(config, 800, 0))
+    assert training.rate(config, 1000, 0) == pytest.approx(config.lr_end)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be shared out"):
+        run(tmp_path, tiny_config(loop=replace(LOOP, batch=7, pieces=2)))
+
+
+def test_weights_come_back_from_a_folder(tmp_path: Path) -> None:
+    net = recipe.networks(tiny_config())["denoiser"]
+    values = {f"denoiser.{k}": v for k, v in net.state_dict().items()}
+    weights.save(tmp_path / "w", values, {"recipe": "patch-rgbd", "step": 3}, "a card")
+    stored = weights.load(tmp_path / "w")
+    assert stored.config["step"] == 3
+    assert stored.weights.keys() == values.keys()
+    for name, value in values.items():
+        assert torch.allclose(stored.weights[name].float(), value, atol=2e-3), name
+    (tmp_path / "w" / weights.MODEL).write_bytes(b"\x80\x04nonsense")
+    with pytest.raises(UserError, match="cannot be read"):
+        weights.load(tmp_path / "w")
+    with pytest.raises(UserError, match="no prior"):
+        weights.load(tmp_path / "elsewhere")
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    config = tiny_config()
+    other: Batch = {"denoiser.stem.weight": torch.zeros(1)}
+    with pytest.raises(UserError, match="of another network"):
+        next(
+            training.train(
+                TinyTask(config),
+                LOOP,
+                tmp_path,
+                accel=training.accelerator(LOOP, "cpu"),
+                begin=training.Begin(other, 5),
+            )
+        )
