@@ -13,7 +13,7 @@ from halfseen.common.rng import generator
 from halfseen.data import pixels
 from halfseen.data.capture import Capture
 from halfseen.fields import hashgrid, kinds
-from halfseen.methods.plain import algorithm, config, rays
+from halfseen.methods.photometric import config, rays
 
 CPU = torch.device("cpu")
 
@@ -25,16 +25,16 @@ def _capture(views: int) -> Capture:
 
 @pytest.mark.parametrize(("views", "share"), [(1, 1), (3, 1), (6, 1 / 2), (9, 1 / 3)])
 def test_more_photos_need_less_geometry(views: int, share: float) -> None:
-    full, found = config.CLASSIC, algorithm.resolve(config.CLASSIC, _capture(views), "hashgrid")
+    full, found = config.CLASSIC, config.resolve(config.CLASSIC, _capture(views), "hashgrid")
     wanted = (full.near * share, full.depth * share, full.opacity * share, full.pictures.opacity * share)
     assert (found.near, found.depth, found.opacity, found.pictures.opacity) == pytest.approx(wanted)
     assert found.distortion == pytest.approx(full.distortion * share**2)
     assert found.hashgrid.coarse_to_fine == pytest.approx(full.hashgrid.coarse_to_fine * share**2)
-    assert algorithm.resolve(found, _capture(views), "hashgrid") == found, "what is resolved stays"
+    assert config.resolve(found, _capture(views), "hashgrid") == found, "what is resolved stays"
 
 
 def test_basic_does_not_ask_how_many_photos_there_are() -> None:
-    few, many = (algorithm.resolve(config.BASIC, _capture(n), "hashgrid") for n in (2, 12))
+    few, many = (config.resolve(config.BASIC, _capture(n), "hashgrid") for n in (2, 12))
     assert few == many
 
 
@@ -46,7 +46,8 @@ def test_a_step_has_as_many_rays_as_its_work_allows() -> None:
     cfg = replace(config.BASIC, work=20_000, least_rays=1, most_rays=10**6)
     effort = rays.FIRST_PER_RAY
     for step in range(60):
-        _, effort = rays.terms(field, photos, None, capture, cfg, effort, 0.0, generator(0, "t", step))
+        _, shown = rays.terms(field, photos, None, capture, cfg, effort, 0.0, generator(0, "t", step))
+        effort = rays.paced(effort, shown)
     count = int(cfg.work / effort)
     pick = torch.arange(count) % len(photos)
     samples = field.render(

@@ -127,25 +127,11 @@ Licence: as the package. To repeat: `halfseen prior train {chosen.name} --out fo
 
 def load(name_or_path: str | Path) -> tuple[Recipe, Any, dict[str, Any], weights.Stored]:
     """(recipe, its config, networks ready for use, what was stored) of a prior."""
-    import torch
-
     stored = weights.load(name_or_path)
     chosen = recipe(str(stored.config["recipe"]))
     cfg: Any = configs.from_plain(chosen.config, stored.config["config"], "config.json: config")
     nets = chosen.networks(cfg)
-    for name, net in nets.items():
-        own = {k.removeprefix(f"{name}."): v.float() for k, v in stored.weights.items() if k.startswith(f"{name}.")}
-        try:
-            net.load_state_dict(own)
-        except RuntimeError as error:
-            raise UserError(
-                f"the weights in {quote(str(stored.folder))} do not fit their own description",
-                got=str(error).splitlines()[0],
-                accepted="weights of the network that config.json describes",
-                do="Copy or train the prior again.",
-            ) from error
-        net.eval().requires_grad_(requires_grad=False)
-    del torch
+    weights.fill(nets, stored)
     return chosen, cfg, dict(nets), stored
 
 

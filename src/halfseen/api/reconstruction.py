@@ -22,6 +22,7 @@ from halfseen.data.capture import Capture, Split
 from halfseen.export.measured import headline
 from halfseen.images import io
 from halfseen.methods.contract import Estimate, Method
+from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
 from halfseen.runs import provenance
 from halfseen.runs import run as runs
@@ -30,7 +31,7 @@ from halfseen.runs.record import record
 from halfseen.runs.run import Run
 from halfseen.runs.snapshot import Snapshot
 
-METHODS: tuple[Method, ...] = (PLAIN,)
+METHODS: tuple[Method, ...] = (PLAIN, DIFFUSIONERF)
 # What `--method auto` means until a rule chooses among several methods.
 AUTO = "plain"
 DEFAULT_MAX_SIZE = 256
@@ -59,6 +60,7 @@ class Request:
     view_ids: tuple[int, ...]
     steps: int | None
     settings: tuple[str, ...]
+    priors: tuple[str, ...] = ()
 
 
 def device_named(name: str) -> torch.device:
@@ -91,6 +93,7 @@ def reconstruct(
     device: str = "auto",
     resume: bool = False,
     settings: tuple[str, ...] = (),
+    priors: tuple[str, ...] = (),
     on_start: Callable[[Run, Estimate | None], None] = lambda run, estimate: None,
     on_snapshot: Callable[[Snapshot], None] = lambda snapshot: None,
 ) -> Run:
@@ -106,7 +109,7 @@ def reconstruct(
     split = protocols.choose(capture, views, view_ids)
     if resume and views is None and view_ids is None and out is not None:
         split = _split_of(runs.open_run(Path(out)), len(capture))
-    request = _request(chosen, variant, field, split, max_size, seed, steps, settings)
+    request = _request(chosen, variant, field, split, max_size, seed, steps, settings, priors)
     where = device_named(device)
     path = Path(out) if out is not None else Path("runs") / f"{capture.folder.resolve().name}-{chosen.name}"
     if resume and budget is not None:
@@ -147,6 +150,7 @@ def _request(
     seed: int,
     steps: int | None,
     settings: tuple[str, ...],
+    priors: tuple[str, ...] = (),
 ) -> Request:
     variants = tuple(method.variants)
     for what, value, accepted in (("variant", variant, variants), ("field", field, method.fields)):
@@ -170,6 +174,7 @@ def _request(
         split.train,
         steps,
         settings,
+        priors,
     )
 
 
@@ -181,10 +186,30 @@ def _method_config(method: Method, request: Request, capture: Capture) -> Any:
             accepted=", ".join(method.fields),
             do="Use --field.",
         )
-    cfg = configs.apply_overrides(method.variants[request.variant], request.settings)
+    cfg = method.variants[request.variant]
+    for text in request.priors:
+        cfg = _with_prior(method, cfg, text)
+    cfg = configs.apply_overrides(cfg, request.settings)
     if request.steps is not None:
         cfg = replace(cfg, steps=request.steps)
     return method.resolve(cfg, capture, request.field)
+
+
+def _with_prior(method: Method, cfg: Any, text: str) -> Any:
+    """The config with ROLE=NAME_OR_PATH[:WEIGHT] in it."""
+    role, equals, name = text.partition("=")
+    if not equals or not name or role not in method.roles:
+        raise UserError(
+            f"method {method.name} has no such prior",
+            got=quote(text),
+            accepted=", ".join(f"{r}=NAME_OR_PATH[:WEIGHT]" for r in method.roles) or "no --prior: it uses none",
+            do="Correct --prior.",
+        )
+    head, _, tail = name.rpartition(":")
+    try:
+        return method.with_prior(cfg, role, head, float(tail)) if head else method.with_prior(cfg, role, name, None)
+    except ValueError:
+        return method.with_prior(cfg, role, name, None)
 
 
 def _create(

@@ -25,10 +25,10 @@ class Reconstruct:
     """A folder in any supported layout, photos, or a video."""
     out: Path | None = None
     """The run folder (default: runs/CAPTURE-METHOD)."""
-    method: Literal["auto", "plain"] = "auto"
+    method: Literal["auto", "plain", "diffusionerf"] = "auto"
     """Which system rebuilds the scene; auto is plain for now."""
     variant: str | None = None
-    """A variant of the method (plain: basic, classic)."""
+    """A variant of the method (plain: classic, basic; diffusionerf: prior, geometric, geometric-prior)."""
     field: Literal["hashgrid", "triplane", "gaussians"] | None = None
     """What the scene is made of."""
     views: int | None = None
@@ -49,6 +49,8 @@ class Reconstruct:
     """Where to compute."""
     seed: int = 0
     """Same photos, seed and machine give the same bytes."""
+    prior: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="ROLE=NAME[:WEIGHT]")] = ()
+    """Use another prior (a name from 'halfseen prior list', or a folder), or another weight for it."""
     resume: bool = False
     """Go on with the run in --out where it stopped."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="A.B=C")] = ()
@@ -78,6 +80,7 @@ class Reconstruct:
             device=self.device,
             resume=self.resume,
             settings=self.set,
+            priors=self.prior,
             on_start=_announce,
             on_snapshot=lambda s: progress.update(s.step, s.total, f"error {s.losses.get('rgb', 0):.4f}"),
         )

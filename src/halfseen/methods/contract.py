@@ -51,6 +51,9 @@ class Method:
     field_config: Callable[[Any], Any]
     estimate: Callable[[Capture, Similarity, Any, torch.device], Estimate]
     reconstruct: Reconstruct
+    roles: tuple[str, ...] = ()  # of priors that it can use
+    # (config, role, name or path, weight or None for its own)
+    with_prior: Callable[[Any, str, str, float | None], Any] = lambda cfg, *_: cfg
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from halfseen.common.files import new_folder, write_text
 from halfseen.common.jsonfile import read_json, write_json
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 MODEL, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 PACKAGED = Path(__file__).parent / "shipped"
@@ -66,6 +66,22 @@ def load(name_or_path: str | Path) -> Stored:
             do="Copy or train the prior again.",
         ) from error
     return Stored(folder, config, weights)
+
+
+def fill(networks: Mapping[str, nn.Module], stored: Stored) -> None:
+    """Put weights into networks that are only used from here on."""
+    for name, net in networks.items():
+        own = {k.removeprefix(f"{name}."): v.float() for k, v in stored.weights.items() if k.startswith(f"{name}.")}
+        try:
+            net.load_state_dict(own)
+        except RuntimeError as error:
+            raise UserError(
+                f"the weights in {quote(str(stored.folder))} do not fit their own description",
+                got=str(error).splitlines()[0],
+                accepted="weights of the network that config.json describes",
+                do="Copy or train the prior again.",
+            ) from error
+        net.eval().requires_grad_(requires_grad=False)
 
 
 def find(name_or_path: str | Path) -> Path:

@@ -13,11 +13,13 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from halfseen.common import config as configs
 from halfseen.common.config import within
+from halfseen.common.errors import UserError, quote
 from halfseen.common.rng import derive_seed, generator
 from halfseen.methods.contract import Recipe
-from halfseen.priors import patches, samplers
-from halfseen.priors.contract import Batch, NoiseLevel, eps_of, level_from_sigma, noised
+from halfseen.priors import patches, samplers, weights
+from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, eps_of, level_from_sigma, noised
 from halfseen.priors.denoisers import of_noise
 from halfseen.priors.networks import patch_small
 from halfseen.priors.schedules import continuous_cosine, squared_cosine
@@ -144,6 +146,22 @@ def networks(config: Config) -> Mapping[str, nn.Module]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "patch-rgbd/init"))
         return {"denoiser": patch_small.PatchSmall(config.network)}
+
+
+def load_denoiser(name_or_path: str, device: torch.device) -> tuple[Denoiser, patches.Rule]:
+    """The denoiser of a trained patch prior, and how it wants depth."""
+    stored = weights.load(name_or_path)
+    if stored.config.get("role") != PATCH_RGBD.role:
+        raise UserError(
+            f"{quote(name_or_path)} is no prior of patches",
+            got=f"role {stored.config.get('role')!r}",
+            accepted=f"a prior of role {PATCH_RGBD.role!r}",
+            do="Give another prior.",
+        )
+    config = configs.from_plain(Config, stored.config["config"], "config.json: config")
+    nets = networks(config)
+    weights.fill(nets, stored)
+    return of_noise(nets["denoiser"].to(device)), config.disparity
 
 
 def patch_side(config: Config, position: int) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -12,7 +14,7 @@ from halfseen.data.capture import Capture
 from halfseen.fields import kinds
 from halfseen.fields.gaussians import Gaussians
 from halfseen.methods.contract import Estimate, Reconstruct
-from halfseen.methods.plain.config import Config
+from halfseen.methods.photometric.config import Config
 
 # A fit of so few steps is made whole, and its last ones are timed: the first ones compile and are odd.
 _TRIAL, _TIMED = 24, 12
@@ -29,12 +31,22 @@ _PER_SAMPLE, _CANDIDATES = 130, 6
 
 
 def estimate(
-    reconstruct: Reconstruct, capture: Capture, to_user: Similarity, cfg: Config, device: torch.device
+    reconstruct: Reconstruct,
+    part: Callable[[Any], Config],
+    whole: Callable[[Any, Config], Any],
+    capture: Capture,
+    to_user: Similarity,
+    settings: Any,
+    device: torch.device,
 ) -> Estimate:
-    """Seconds and bytes beside the program itself, from a throwaway fit of few steps without its stereo."""
+    """Seconds and bytes beside the program itself, from a throwaway fit of few steps without its stereo.
+
+    `part` finds the fit's settings in the method's, and `whole` puts changed ones back.
+    """
+    cfg = part(settings)
     quick = replace(cfg.pictures, depth=0.0, seeds="random")
-    trial = replace(cfg, near=0.0, depth=0.0, pictures=quick)
-    run = reconstruct(capture, to_user, replace(trial, steps=_TRIAL), 0, device=device)
+    trial = replace(cfg, near=0.0, depth=0.0, pictures=quick, steps=_TRIAL)
+    run = reconstruct(capture, to_user, whole(settings, trial), 0, device=device)
     for _ in range(_TRIAL - _TIMED):
         snapshot = next(run)
     start = time.perf_counter()

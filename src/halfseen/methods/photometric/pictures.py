@@ -8,9 +8,9 @@ from torch import Tensor
 from halfseen.data.capture import Capture
 from halfseen.data.pixels import VALID
 from halfseen.fields.gaussians import Gaussians
-from halfseen.methods.plain import losses
-from halfseen.methods.plain.config import Config
-from halfseen.methods.plain.geometry import Geometry
+from halfseen.methods.photometric import losses
+from halfseen.methods.photometric.config import Config
+from halfseen.methods.photometric.geometry import Geometry
 from halfseen.metrics.structure import dissimilarity
 
 # Windows of SSIM have this many pixels.

@@ -8,9 +8,9 @@ from torch import Tensor
 from halfseen.data.capture import Capture
 from halfseen.data.pixels import Pixels
 from halfseen.fields.contract import Field, RaySamples, Rendering
-from halfseen.methods.plain import losses
-from halfseen.methods.plain.config import Config
-from halfseen.methods.plain.geometry import Geometry
+from halfseen.methods.photometric import losses
+from halfseen.methods.photometric.config import Config
+from halfseen.methods.photometric.geometry import Geometry
 
 # Effort of a ray before any was rendered, and how much the newest step counts in the running mean.
 FIRST_PER_RAY, _PACE = 170.0, 0.1
@@ -27,8 +27,8 @@ def terms(
     per_ray: float,
     progress: float,
     rng: torch.Generator,
-) -> tuple[dict[str, Tensor], float]:
-    """The weighted terms of one step, and the running mean of effort for each ray, which decides how many rays the next one has."""
+) -> tuple[dict[str, Tensor], Rendering]:
+    """The weighted terms of one step, and its rays as they were rendered; `per_ray` is the effort of a ray, which decides how many."""
     rays = int(min(max(cfg.work / per_ray, cfg.least_rays), cfg.most_rays))
     pick = torch.randint(len(photos), (rays,), generator=rng).to(photos.rgb.device)
     # Without a known background, a random one for each ray makes transparency costly, so real scenes become opaque.
@@ -49,7 +49,13 @@ def terms(
         out["opacity"] = cfg.opacity * losses.opacity(rendering)
     if geometry is not None:
         out |= _geometric(rendering, geometry, photos, pick, cfg, progress)
-    return out, (1 - _PACE) * per_ray + _PACE * max(1.0, effort(rendering.samples) / rays)
+    return out, rendering
+
+
+def paced(per_ray: float, rendering: Rendering) -> float:
+    """The running mean of the effort of a ray after a step."""
+    assert rendering.samples is not None
+    return (1 - _PACE) * per_ray + _PACE * max(1.0, effort(rendering.samples) / len(rendering.alpha))
 
 
 def effort(samples: RaySamples) -> float:

@@ -1,0 +1,175 @@
+"""DiffusioNeRF (Wynn and Turmukhambetov, CVPR 2023): a fit to photos, pulled by the score of an RGB-D patch prior.
+
+L = L_photo + L_geometric + <W eps_theta(p, tau) / sigma_tau, p>          equations 9 and 19, with the sign that descends
+
+geometric         colours, foreground, frustum and distortion: the paper's own baseline, without a prior
+geometric-prior   + the prior: the paper's method
+prior             plain's `classic` (depth from stereo, coarse levels first) + the prior
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from halfseen.cameras import rays
+from halfseen.cameras.cameras import Cameras
+from halfseen.cameras.similarity import Similarity
+from halfseen.common.rng import generator
+from halfseen.data.capture import Capture
+from halfseen.fields import kinds
+from halfseen.fields.contract import Rendering
+from halfseen.methods.contract import Method
+from halfseen.methods.diffusionerf import cameras, geometric, score
+from halfseen.methods.diffusionerf.config import VARIANTS, Config
+from halfseen.methods.diffusionerf.training import load_denoiser
+from halfseen.methods.photometric import config as photometric
+from halfseen.methods.photometric import cost, fit, losses
+from halfseen.methods.photometric.fit import Fit
+from halfseen.priors import patches, schedules
+from halfseen.priors.contract import Denoiser
+from halfseen.runs.snapshot import Knobs, Snapshot, State
+
+PHASE = "fit"
+# Opacity below which a pixel of a patch shows nothing.
+_NOTHING = 0.1
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A rendered patch: rays [P] of a camera, with the colours that the prior sees."""
+
+    rendering: Rendering
+    rgb: Tensor  # [side, side, 3]
+    z: Tensor  # [side, side] z-depth, 0 where nothing is
+    of_photo: bool
+
+
+def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
+    """Fill in what depends on the capture."""
+    return replace(cfg, fit=photometric.resolve(replace(cfg.fit, steps=cfg.steps), capture, kind))
+
+
+def reconstruct(
+    capture: Capture,
+    to_user: Similarity,
+    cfg: Config,
+    seed: int,
+    *,
+    device: torch.device,
+    state: tuple[int, State] | None = None,
+) -> Generator[Snapshot, Knobs | None, None]:
+    """Fit a field to a loaded capture in the box frame, with a resolved config. `state` is (step, tensors) of an earlier snapshot."""
+    start, tensors = state or (0, None)
+    fitted = replace(cfg.fit, steps=cfg.steps)
+    going = fit.begin(capture, to_user, fitted, seed, device, tensors)
+    prior = load_denoiser(cfg.prior, device) if cfg.use_prior else None
+    for step in range(start + 1, cfg.steps + 1):
+        rng = generator(seed, "diffusionerf", step)
+        found = fit.terms(going, fitted, seed, step)
+        found |= _geometric(going, cfg, step, rng)
+        if prior is not None:
+            found |= _pulled(going, cfg, *prior, step, rng)
+        values = fit.advance(going, fitted, found, step)
+        snapshot = Snapshot(
+            step, cfg.steps, PHASE, going.field, values, partial(fit.state, going), partial(fit.panels, going)
+        )
+        knobs = yield snapshot
+        while knobs is not None and knobs.paused:
+            knobs = yield snapshot
+
+
+def _pulled(
+    going: Fit, cfg: Config, denoiser: Denoiser, rule: patches.Rule, step: int, rng: torch.Generator
+) -> dict[str, Tensor]:
+    """The prior's term on one patch, and what geometry says of its rays."""
+    progress = step / cfg.steps
+    patch = _look(going, cfg, rng)
+    level = score.level_at(cfg.score, schedules.squared_cosine(), progress)
+    # A photo's own colours are right as they are: only the depth behind them is pulled.
+    pulled = (cfg.pulls != "depth" and not patch.of_photo, cfg.pulls != "colour")
+    out = {"prior": score.pull(patch.rgb, patch.z, denoiser, level, rule, cfg.score, pulled=pulled)}
+    extra = geometric.terms(patch.rendering, going.photos.cameras, cfg.geometric, step, progress, geometric.ON_PATCHES)
+    return out | {f"patch_{k}": v for k, v in extra.items()}
+
+
+def _look(going: Fit, cfg: Config, rng: torch.Generator) -> Patch:
+    """Render a patch at a random place; some show a photo's own colours."""
+    photos, capture = going.photos, going.capture
+    camera, view = None, int(torch.randint(len(capture), (), generator=rng))
+    if float(torch.rand((), generator=rng)) < cfg.patches.from_photos:
+        camera = cameras.of_photo(photos.cameras, view, cfg.patches, rng)
+    of_photo = camera is not None
+    if camera is None:
+        camera = cameras.near(photos.cameras, _typical_depth(going), cfg.patches, rng)
+    rendering = _render(going, camera, rng)
+    side = cfg.patches.side
+    z = torch.where(rendering.alpha.detach() > _NOTHING, rendering.mean_depth, 0.0).reshape(side, side)
+    rgb = rendering.rgb.reshape(side, side, 3)
+    if of_photo:
+        rgb = cameras.colours(camera, photos.cameras[view], capture.views[view].image.read()[..., :3].to(rgb))
+    return Patch(rendering, rgb, z, of_photo)
+
+
+def _render(going: Fit, camera: Cameras, rng: torch.Generator) -> Rendering:
+    """All rays of a small camera, loose, so that samples along them are kept."""
+    width, height = camera.size()
+    xy = rays.pixel_centres(width, height)
+    back = going.capture.background if going.capture.mask_role == "object" else None
+    colour = torch.tensor(back) if back is not None else torch.rand(3, generator=rng)
+    # Gaussians grow by what photos say of them, not by what patches do: those are shown, not fitted.
+    jitter = None if going.drawn else rng
+    pixels = (torch.zeros(len(xy), dtype=torch.long), xy)
+    return going.field.render(camera, pixels=pixels, background=colour.expand(len(xy), 3), generator=jitter)
+
+
+def _geometric(going: Fit, cfg: Config, step: int, rng: torch.Generator) -> dict[str, Tensor]:
+    """The geometric baseline's terms on photos' rays."""
+    settings, progress = cfg.geometric, step / cfg.steps
+    out: dict[str, Tensor] = {}
+    norm = geometric.network(going.field) if settings.network else None
+    if norm is not None:
+        out["network"] = settings.network * norm
+    shown = going.shown
+    if shown is None:
+        return out
+    out |= geometric.terms(shown, going.photos.cameras, settings, step, progress, geometric.ON_RAYS)
+    if settings.foreground and going.capture.mask_role != "object":
+        out["foreground"] = settings.foreground * losses.opacity(shown)
+    return out
+
+
+def _typical_depth(going: Fit) -> float:
+    """Median depth of the photos in box units: of what stereo knows, else the distance to the box's centre."""
+    known = going.known.depth[going.known.depth > 0] if going.known is not None else torch.zeros(0)
+    return float(known.median()) if len(known) else float(going.photos.cameras.centres.norm(dim=-1).median())
+
+
+def with_prior(cfg: Config, role: str, name: str, weight: float | None) -> Config:
+    """The config with another prior, or another pull of it."""
+    del role
+    pulling = cfg.score if weight is None else replace(cfg.score, weight=weight)
+    return replace(cfg, prior=name, score=pulling, use_prior=True)
+
+
+METHOD = Method(
+    name="diffusionerf",
+    variants=VARIANTS,
+    fields=tuple(kinds.CONFIGS),
+    config=Config,
+    resolve=resolve,
+    field_config=lambda cfg: photometric.field_config(cfg.fit),
+    estimate=partial(
+        cost.estimate,
+        reconstruct,
+        lambda cfg: cfg.fit,
+        lambda cfg, fitted: replace(cfg, fit=fitted, steps=fitted.steps),
+    ),
+    reconstruct=reconstruct,
+    roles=("patch",),
+    with_prior=with_prior,
+)

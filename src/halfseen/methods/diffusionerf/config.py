@@ -1,0 +1,109 @@
+"""Settings of DiffusioNeRF. Sources: the released code at its reference run, unless a line says otherwise (ours)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from halfseen.common.config import within
+from halfseen.methods.photometric import config as photometric
+from halfseen.methods.photometric.config import BASIC, CLASSIC
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Where patches are looked at. The pseudo camera is a quarter of Hypersim's 1024 x 768 with a focal length of 700."""
+
+    side: int = 48
+    width: int = 256
+    height: int = 192
+    focal: float = 175.0
+    # How far patch cameras stand from a photo's: at most this share of the photos' median depth along each axis (0.2 of about 3
+    # units), turned by this share of a random rotation (at most 18 degrees).
+    shift: float = 0.067
+    turn: float = 0.1
+    # Share of patches with a photo's own camera and colours, of which only depth is pulled; tries to find one inside the photo (ours).
+    from_photos: float = 0.25
+    tries: int = 16
+
+    def __post_init__(self) -> None:
+        within("patches.side", self.side, 4, min(self.width, self.height))
+        within("patches.focal", self.focal, 1e-3, 1e6)
+        within("patches.from_photos", self.from_photos, 0, 1)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How hard the prior pulls (section 3.2 of the paper); zero weight: not at all."""
+
+    weight: float = 0.2
+    # L2 norm of the gradient on a patch's colours.
+    colour: float = 3e-6
+    # Gradient on disparity for each unit of the score: times z where disparity is metric; where it is relative, on log depth, which
+    # is the same 2e-6 * 0.4 there.
+    depth_metric: float = 2e-6
+    depth_relative: float = 8e-7
+    # tau falls from this to 0 over this share of the steps (2500 of 12,000).
+    tau: float = 0.1
+    tau_until: float = 0.208
+
+    def __post_init__(self) -> None:
+        within("score.weight", self.weight, 0, 1e9)
+        within("score.tau", self.tau, 0, 1)
+
+
+@dataclass(frozen=True)
+class Geometric:
+    """What the paper's own baseline adds to colours; weights are of means over rays (zero: off)."""
+
+    # Distortion divided by depth: nothing until one share of the steps, in full from another (3000 and 8000 of 12,000).
+    distortion: float = 0.0
+    distortion_from: float = 0.25
+    distortion_full: float = 0.667
+    # (1 - alpha)^2 of photos' rays.
+    foreground: float = 0.0
+    # Weights of points that fewer than two photos (on patches: none) have in their frustum; times `frustum_later` after so many steps.
+    frustum: float = 0.0
+    frustum_first: int = 100
+    frustum_later: float = 0.01
+    # Squared norm of the density network.
+    network: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("distortion", "foreground", "frustum", "network"):
+            within(f"geometric.{name}", getattr(self, name), 0, 1e9)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A fit to photos, geometric losses, and the pull of a patch prior."""
+
+    steps: int = 900
+    fit: photometric.Config = field(default_factory=photometric.Config)
+    patches: Patches = field(default_factory=Patches)
+    score: Score = field(default_factory=Score)
+    geometric: Geometric = field(default_factory=Geometric)
+    # The role's prior: a name or a folder.
+    prior: str = "patch-rgbd"
+    # Whether patches come at all: without a prior they still carry geometric losses.
+    use_prior: bool = True
+    # Which channels the prior pulls.
+    pulls: Literal["both", "colour", "depth"] = "both"
+
+    def __post_init__(self) -> None:
+        within("steps", self.steps, 1, 10**7)
+
+
+# Section 4 of the specification, as means: 1e-3 and 1.5e-5 summed over 1024 rays.
+GEOMETRIC = Config(
+    fit=replace(BASIC, distortion=0.0),
+    geometric=Geometric(distortion=0.0154, foreground=1.02, frustum=0.0102, network=1e-7),
+    use_prior=False,
+)
+# The prior adds to geometry that is measured; it does not replace it.
+PRIOR = Config(fit=CLASSIC, patches=Patches(side=24))
+VARIANTS = {
+    "prior": PRIOR,
+    "geometric": GEOMETRIC,
+    "geometric-prior": replace(GEOMETRIC, use_prior=True, patches=Patches(side=24)),
+}

@@ -1,0 +1,66 @@
+"""The pull of the patch prior (section 3.2 of the paper): a loss whose gradient on a patch is the weighted score's opposite."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from halfseen.methods.diffusionerf.config import Score
+from halfseen.priors import patches
+from halfseen.priors.contract import Denoiser, NoiseLevel, eps_of
+from halfseen.priors.schedules import Discrete
+
+# The list of integer times that tau picks from (250 steps of a DDIM sampler over 1000), and norms of a score below which it is rounding.
+_DDIM_STEPS = 250
+_TINY = 1e-6
+
+
+def tau(cfg: Score, progress: float) -> float:
+    """Diffusion time of a step: linear from `cfg.tau` to 0, which it then stays."""
+    return cfg.tau * (1 - min(1.0, progress / max(cfg.tau_until, _TINY)))
+
+
+def time_of(value: float, steps: int = 1000) -> int:
+    """Integer time of a tau: 0.1 is 99, 0.05 is 47, 0.01 is 7 and 0 is 3."""
+    stride = steps // _DDIM_STEPS
+    times = [steps - 1 - stride * i for i in range(_DDIM_STEPS)]
+    return times[min(max(round((1 - value) * _DDIM_STEPS), 0), _DDIM_STEPS - 1)]
+
+
+def level_at(cfg: Score, schedule: Discrete, progress: float) -> NoiseLevel:
+    """The level [1] at which a step asks the prior."""
+    return schedule.level(torch.tensor([time_of(tau(cfg, progress), len(schedule))]))
+
+
+def pull(
+    rgb: Tensor,
+    z: Tensor,
+    denoiser: Denoiser,
+    level: NoiseLevel,
+    rule: patches.Rule,
+    cfg: Score,
+    *,
+    pulled: tuple[bool, bool],
+) -> Tensor:
+    """<g, p> of one patch: colours [H, W, 3] and z-depths [H, W] as rendered, without noise and unscaled.
+
+    g = W * eps / sigma is constant, so descending removes the noise that the prior sees. `pulled`: whether colours, and depth, are.
+    """
+    patch = patches.encode(rgb[None], z[None], rule)
+    with torch.no_grad():
+        eps = eps_of(patch, denoiser(patch, level), level)
+        g = gradient(eps[0], z.detach(), level, rule, cfg, pulled)
+    return (g * patch[0]).sum()
+
+
+def gradient(
+    eps: Tensor, z: Tensor, level: NoiseLevel, rule: patches.Rule, cfg: Score, pulled: tuple[bool, bool]
+) -> Tensor:
+    """g [4, H, W] for a guess of the noise eps [4, H, W]: colours have a fixed norm, disparity counts with z."""
+    score = eps / float(level.sigma)
+    colour = cfg.colour * score[:3] / score[:3].norm().clamp_min(_TINY) * pulled[0]
+    if rule == "metric":
+        weight = cfg.depth_metric * z
+    else:
+        weight = cfg.depth_relative * z / patches.median(z[None])
+    return cfg.weight * torch.cat([colour, (weight * score[3] * pulled[1])[None]])

@@ -1,0 +1,121 @@
+"""A fit as it goes: the field, its optimiser and what is known of the photos; one step; what a checkpoint keeps of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from halfseen.cameras.similarity import Similarity
+from halfseen.common.rng import generator
+from halfseen.data import pixels
+from halfseen.data.capture import Capture
+from halfseen.data.pixels import Pixels
+from halfseen.fields import kinds
+from halfseen.fields.contract import Rendering
+from halfseen.fields.gaussian_seeds import Seeds
+from halfseen.fields.gaussians import Gaussians
+from halfseen.fields.optimiser import Adam
+from halfseen.images import color, resize
+from halfseen.methods.photometric import geometry, pictures, rays
+from halfseen.methods.photometric.config import Config, field_config
+from halfseen.methods.photometric.geometry import Geometry
+from halfseen.runs.snapshot import State
+
+# Longer side of preview pictures.
+_PANEL_SIZE = 160
+
+
+@dataclass
+class Fit:
+    """Everything that changes from step to step, and what it learns from."""
+
+    capture: Capture
+    photos: Pixels
+    known: Geometry | None
+    field: kinds.AnyField
+    optimiser: Adam
+    per_ray: float
+    # The newest step's rays of photos; none where whole pictures are drawn.
+    shown: Rendering | None = None
+
+    @property
+    def drawn(self) -> bool:
+        """Whether whole pictures are drawn, of things that grow by how they show."""
+        return isinstance(self.field, Gaussians)
+
+
+def begin(
+    capture: Capture, to_user: Similarity, cfg: Config, seed: int, device: torch.device, tensors: State | None = None
+) -> Fit:
+    """A new fit, or one that goes on from the tensors of a snapshot."""
+    photos = pixels.of(capture, device)
+    stored = tensors or {}
+    known = _geometry(capture, stored.get("geometry"), cfg, device)
+    if tensors:
+        field = kinds.restore(tensors["field"], to_user, field_config(cfg), device, photos.cameras)
+    else:
+        start = _seeds(capture, known, cfg, seed) if cfg.kind == "gaussians" else None
+        field = kinds.create(to_user, field_config(cfg), seed, device, photos.cameras, start)
+    optimiser = Adam(field.parameter_groups(), stored.get("optimizer"))
+    per_ray = float(tensors["loop"]["per_ray"]) if tensors else rays.FIRST_PER_RAY
+    return Fit(capture, photos, known, field, optimiser, per_ray)
+
+
+def terms(fit: Fit, cfg: Config, seed: int, step: int) -> dict[str, Tensor]:
+    """The weighted terms of a step (from 1): of one whole photo for Gaussians, of random pixels of all photos for the others."""
+    progress, rng, views = step / cfg.steps, generator(seed, "plain", step), len(fit.capture)
+    if isinstance(fit.field, Gaussians):
+        view = pictures.order(views, step, generator(seed, "plain/order", (step - 1) // views))
+        return pictures.terms(fit.field, fit.capture, fit.known, cfg, view, progress, rng)
+    found, fit.shown = rays.terms(fit.field, fit.photos, fit.known, fit.capture, cfg, fit.per_ray, progress, rng)
+    fit.per_ray = rays.paced(fit.per_ray, fit.shown)
+    return found
+
+
+def advance(fit: Fit, cfg: Config, found: dict[str, Tensor], step: int) -> dict[str, float]:
+    """Descend the sum of the terms; their values."""
+    progress = step / cfg.steps
+    torch.stack(list(found.values())).sum().backward()
+    fit.optimiser.step(cfg.lr_end**progress)
+    origin = fit.field.after_step(step, {"progress": torch.tensor(progress)})
+    if origin is not None:
+        fit.optimiser.rearrange(fit.field.parameter_groups(), origin)
+    return {k: v.item() for k, v in found.items()}
+
+
+def state(fit: Fit) -> State:
+    """What a checkpoint keeps."""
+    kept = {
+        "field": fit.field.state(),
+        "optimizer": fit.optimiser.state(),
+        "loop": {"per_ray": torch.tensor(fit.per_ray, dtype=torch.float64)},
+    }
+    if fit.known is not None:
+        kept["geometry"] = fit.known.to_plain()
+    return kept
+
+
+def panels(fit: Fit) -> dict[str, Tensor]:
+    """The first photo, small, beside its rendering."""
+    view = fit.capture.views[0]
+    assert view.camera is not None
+    size = resize.fit(view.image.width, view.image.height, _PANEL_SIZE)
+    back = fit.capture.background or color.WHITE
+    with torch.no_grad():
+        rgb = fit.field.render(view.camera.resized(*size), background=back).rgb.cpu()
+    return {"photo-render": torch.cat([resize.resize(view.image.read()[..., :3], *size), rgb], 1)}
+
+
+def _geometry(capture: Capture, stored: dict[str, Tensor] | None, cfg: Config, device: torch.device) -> Geometry | None:
+    """What stereo knows, if the fit wants to know; Gaussians that begin at known points and heed no depth do not."""
+    if not cfg.geometry:
+        return None
+    return (
+        geometry.restored(stored, device) if stored else geometry.measure(capture, cfg.stereo, cfg.near_share, device)
+    )
+
+
+def _seeds(capture: Capture, known: Geometry | None, cfg: Config, seed: int) -> Seeds | None:
+    return geometry.seeds(capture, known, cfg.pictures.seeds, cfg.gaussians.start, generator(seed, "plain/seeds"))

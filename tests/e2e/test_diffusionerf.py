@@ -1,0 +1,128 @@
+"""The patch prior from training to a reconstruction, through the command line, on every kind of field."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from support import as_bytes, cli, dotted
+
+from halfseen.common.files import sha256
+from halfseen.data import transforms_write
+
+TINY = (
+    "network.widths=[16,32]",
+    "network.blocks=1",
+    "loop.steps=6",
+    "loop.batch=8",
+    "loop.save_every=3",
+    "loop.validate_every=6",
+    'families=["tabletop"]',
+    "views=2",
+    "window=1",
+    "workers=0",
+    "width=64",
+    "height=48",
+)
+FIELDS = {
+    "hashgrid": (
+        "fit.work=8000",
+        "fit.least_rays=64",
+        "fit.hashgrid.levels=3",
+        "fit.hashgrid.finest=32",
+        "fit.hashgrid.log2_entries=10",
+    ),
+    "triplane": ("fit.work=8000", "fit.least_rays=64"),
+    "gaussians": ("fit.gaussians.start=200", "fit.gaussians.most=400", "fit.pictures.seeds=random"),
+}
+
+
+def sets(settings: tuple[str, ...]) -> list[str]:
+    return [part for s in settings for part in ("--set", s)]
+
+
+@pytest.fixture(scope="module")
+def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prior of a few steps, trained and published by the commands that train real ones."""
+    folder = tmp_path_factory.mktemp("prior")
+    assert cli("prior", "train", "patch-rgbd", "--out", folder / "t", "--device", "cpu", *sets(TINY)) == 0
+    assert cli("prior", "publish", folder / "t", "--out", folder / "weights") == 0
+    return folder / "weights"
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("capture") / "c"
+    folder.mkdir()
+    transforms_write.write(as_bytes(dotted(size=(48, 36), intrinsics=(45.0, 45.0, 24.0, 18.0))), folder)
+    return folder
+
+
+def test_training_writes_numbers_sheets_and_a_card(prior: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    training = prior.parent / "t"
+    rows = [json.loads(line) for line in (training / "log.jsonl").read_text().splitlines()]
+    assert "disparity_0.35" in rows[-1]
+    assert (training / "sheets" / "00000006.png").is_file()
+    assert cli("prior", "info", prior, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["role"], found["step"], found["samples"]) == ("patch", 6, 48)
+    card = (prior / "README.md").read_text()
+    assert "disparity_0.35" in card
+    assert "worlds" in card
+
+
+def test_training_goes_on_from_published_weights(prior: Path, tmp_path: Path) -> None:
+    more = sets((*TINY, "loop.steps=8"))
+    assert cli("prior", "train", "patch-rgbd", "--out", tmp_path / "t", "--begin", prior, "--device", "cpu", *more) == 0
+    assert [p.name for p in sorted((tmp_path / "t" / "checkpoints").iterdir())] == ["step-00000008"]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("variant", ["prior", "geometric-prior"])
+def test_the_prior_pulls_on_every_field(field: str, variant: str, prior: Path, capture: Path, tmp_path: Path) -> None:
+    settings = sets((*FIELDS[field], "patches.side=16", "patches.width=48", "patches.height=36", "patches.focal=40"))
+    common = (
+        "--method",
+        "diffusionerf",
+        "--variant",
+        variant,
+        "--field",
+        field,
+        "--views",
+        2,
+        "--steps",
+        8,
+        "--max-size",
+        48,
+    )
+    for weight in ("1000", "0"):
+        out = tmp_path / weight
+        assert cli("reconstruct", capture, "--out", out, *common, "--prior", f"patch={prior}:{weight}", *settings) == 0
+    digests = [sha256(next((tmp_path / w / "checkpoints").glob("*/field.safetensors"))) for w in ("1000", "0")]
+    assert digests[0] != digests[1], "the prior made no difference"
+    again = tmp_path / "again"
+    assert cli("reconstruct", capture, "--out", again, *common, "--prior", f"patch={prior}:1000", *settings) == 0
+    assert sha256(next((again / "checkpoints").glob("*/field.safetensors"))) == digests[0], "same input, same bytes"
+
+
+def test_geometric_needs_no_prior(capture: Path, tmp_path: Path) -> None:
+    settings = sets(FIELDS["hashgrid"])
+    common = ("--method", "diffusionerf", "--variant", "geometric", "--views", 2, "--steps", 8, "--max-size", 48)
+    assert cli("reconstruct", capture, "--out", tmp_path / "r", *common, *settings) == 0
+    events = [json.loads(line) for line in (tmp_path / "r" / "events.jsonl").read_text().splitlines()]
+    assert torch.isfinite(torch.tensor(events[-1]["psnr_inputs"]))
+
+
+def test_wrong_priors_are_refused_in_one_sentence(
+    capture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("reconstruct", capture, "--out", tmp_path / "r", "--views", 2)
+    for extra, said in (
+        (("--method", "diffusionerf", "--prior", "patch=nowhere"), "no prior"),
+        (("--method", "diffusionerf", "--prior", "fixer=x"), "accepted: patch=NAME_OR_PATH"),
+        (("--method", "plain", "--prior", "patch=x"), "it uses none"),
+    ):
+        assert cli(*common, *extra) == 2
+        assert said in capsys.readouterr().err

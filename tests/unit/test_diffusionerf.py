@@ -1,0 +1,195 @@
+"""The regulariser against its formulas: times, gradients, cameras, frustums."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from support import random_cameras
+from torch import Tensor
+
+from halfseen.cameras import rays
+from halfseen.cameras.cameras import Cameras
+from halfseen.common.rng import generator
+from halfseen.fields import operators
+from halfseen.fields.contract import RaySamples, Rendering
+from halfseen.methods.diffusionerf import cameras, geometric, score
+from halfseen.methods.diffusionerf.config import GEOMETRIC, Patches, Score
+from halfseen.priors import patches, schedules
+from halfseen.priors.contract import NoiseLevel, x0_of
+
+COSINE = schedules.squared_cosine()
+
+
+def _patch(side: int = 8) -> tuple[Tensor, Tensor]:
+    rgb = torch.rand(side, side, 3, generator=generator(0, "rgb")).double().requires_grad_()
+    z = (0.1 + 3 * torch.rand(side, side, generator=generator(0, "z")).double()).requires_grad_()
+    return rgb, z
+
+
+def _guessing(eps: Tensor):
+    def denoise(x: Tensor, level: NoiseLevel, cond: object = None) -> Tensor:
+        del cond
+        return x0_of(x, eps, NoiseLevel(level.alpha.double(), level.sigma.double()))
+
+    return denoise
+
+
+@pytest.mark.parametrize(("tau", "t"), [(0.1, 99), (0.05, 47), (0.01, 7), (0.0, 3)])
+def test_times_of_tau(tau: float, t: int) -> None:
+    assert score.time_of(tau) == t
+
+
+def test_tau_falls_and_stays() -> None:
+    cfg = replace(Score(), tau_until=2500 / 12000)
+    assert [score.tau(cfg, s / 12000) for s in (0, 1250, 2500, 12000)] == pytest.approx([0.1, 0.05, 0, 0])
+    assert float(score.level_at(cfg, COSINE, 1.0).sigma) == pytest.approx(0.0139380, abs=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["metric", "relative"])
+def test_the_pull_has_the_gradient_that_is_written_down(rule: patches.Rule) -> None:
+    rgb, z = _patch()
+    eps = torch.randn(1, 4, 8, 8, generator=generator(0, "eps")).double()
+    level = score.level_at(Score(), COSINE, 0.0)
+    score.pull(rgb, z, _guessing(eps), level, rule, Score(), pulled=(True, True)).backward()
+    assert rgb.grad is not None
+    assert z.grad is not None
+    assert float(rgb.grad.norm()) == pytest.approx(2 * 3e-6 * 0.2, rel=1e-6), "a fixed norm, on colours in [-1, 1]"
+    assert torch.allclose(rgb.grad / rgb.grad.norm(), (eps[0, :3] / eps[0, :3].norm()).movedim(0, -1))
+    sigma, zd = float(level.sigma), z.detach()
+    if rule == "metric":
+        wanted = 0.2 * 2e-6 * zd * eps[0, 3] / sigma * -(2 * 0.2 / zd**2) * (zd > 0.2)
+    else:
+        median = patches.median(zd[None])
+        wanted = 0.2 * 8e-7 * eps[0, 3] / sigma * -(1 / zd) * (0.5 * median / zd < 1)
+    assert torch.allclose(z.grad, wanted, rtol=1e-4, atol=1e-12)
+
+
+def test_magnitudes_of_the_specification() -> None:
+    z = torch.full((8, 8), 2.0, dtype=torch.float64, requires_grad=True)
+    for progress, each in ((0.0, 4.8e-7), (1.0, 5.7e-6)):
+        level = score.level_at(Score(), COSINE, progress)
+        eps = torch.ones(1, 4, 8, 8, dtype=torch.float64)
+        cfg = replace(Score(), weight=0.2)
+        pulled = score.pull(torch.rand(8, 8, 3).double(), z, _guessing(eps), level, "metric", cfg, pulled=(True, True))
+        (slope,) = torch.autograd.grad(pulled, z)
+        assert float(slope.abs().mean()) == pytest.approx(each, rel=0.02)
+
+
+def test_descending_the_pull_removes_the_noise() -> None:
+    clean = torch.full((8, 8, 3), 0.5, dtype=torch.float64)
+    noise = 0.01 * torch.randn(8, 8, 3, generator=generator(0, "n")).double()
+    rgb, z = (clean + noise).requires_grad_(), torch.full((8, 8), 2.0, dtype=torch.float64)
+
+    def denoise(x: Tensor, level: NoiseLevel, cond: object = None) -> Tensor:
+        del cond, level
+        out = x.clone()
+        out[:, :3] = 0.0  # the grey that the patch would be without its noise
+        return out
+
+    score.pull(rgb, z, denoise, score.level_at(Score(), COSINE, 0.5), "metric", Score(), pulled=(True, True)).backward()
+    assert rgb.grad is not None
+    with torch.no_grad():
+        after = rgb - 1000 * rgb.grad
+    assert float((after - clean).norm()) < float(noise.norm())
+
+
+def test_a_prior_that_sees_no_noise_does_nothing() -> None:
+    rgb, z = _patch()
+    zero = torch.zeros(1, 4, 8, 8).double()
+    score.pull(
+        rgb, z, _guessing(zero), score.level_at(Score(), COSINE, 0), "metric", Score(), pulled=(True, True)
+    ).backward()
+    assert rgb.grad is not None
+    assert z.grad is not None
+    assert float(rgb.grad.abs().max()) < 1e-13
+    assert float(z.grad.abs().max()) < 1e-12
+
+
+def test_a_photos_colours_are_not_pulled_and_near_depth_is_not_either() -> None:
+    rgb, z = _patch()
+    eps = torch.randn(1, 4, 8, 8, generator=generator(0, "eps")).double()
+    level = score.level_at(Score(), COSINE, 0.0)
+    score.pull(rgb, z, _guessing(eps), level, "metric", Score(), pulled=(False, True)).backward()
+    assert rgb.grad is not None
+    assert z.grad is not None
+    assert (rgb.grad == 0).all()
+    assert (z.grad[z.detach() < 0.2] == 0).all()
+    assert (z.grad[z.detach() > 0.2] != 0).all()
+
+
+def test_turns_are_a_tenth_of_a_random_rotation() -> None:
+    angles = []
+    for i in range(400):
+        turn = cameras.turned(0.1, generator(0, "turn", i))
+        assert torch.allclose(turn @ turn.T, torch.eye(3, dtype=torch.float64), atol=1e-12)
+        angles.append(torch.rad2deg(torch.arccos((turn.trace() - 1) / 2)))
+    found = torch.stack(angles)
+    assert float(found.max()) <= 18.0
+    assert float(found.mean()) == pytest.approx(12.6, abs=0.5)
+
+
+def test_patch_cameras_stand_near_photos() -> None:
+    photos, cfg = random_cameras(5, 1), Patches(side=24)
+    for i in range(50):
+        camera = cameras.near(photos, 2.0, cfg, generator(0, "near", i))
+        away = (camera.centres - photos.centres).abs().amax(-1)
+        assert float(away.min()) <= cfg.shift * 2.0 + 1e-9
+        assert camera.size() == (24, 24)
+        cx, cy = camera.intrinsics[0, 2:].tolist()
+        assert cfg.width / 2 - cfg.width + 12 <= cx <= cfg.width / 2 + 12
+        assert cfg.height / 2 - cfg.height + 12 <= cy <= cfg.height / 2 + 12
+
+
+def test_a_photos_patch_lies_inside_it_and_shows_its_colours() -> None:
+    pose = torch.eye(4, dtype=torch.float64)[None]
+    photo = Cameras(pose, torch.tensor([[60.0, 60.0, 50.0, 40.0]], dtype=torch.float64), torch.tensor([[100, 80]]))
+    ramp = torch.stack(torch.meshgrid(torch.arange(80) + 0.5, torch.arange(100) + 0.5, indexing="ij"), -1)
+    rgb = torch.cat([ramp.flip(-1), torch.zeros(80, 100, 1)], -1)
+    camera = cameras.of_photo(photo, 0, Patches(side=8), generator(0, "p"))
+    assert camera is not None
+    found = cameras.colours(camera, photo, rgb)
+    ray = rays.cast_all(camera)
+    xy, z = rays.project(photo, (ray.origins + 3 * ray.directions).double())
+    assert rays.in_frame(photo, xy, z).all()
+    assert torch.allclose(found[..., :2].reshape(-1, 2).double(), xy[0], atol=1e-4)
+
+
+def test_a_photo_narrower_than_a_patch_is_given_up_on() -> None:
+    photo = random_cameras(1, 0)
+    narrow = Cameras(photo.c2w, photo.intrinsics * 100, photo.sizes)
+    assert cameras.of_photo(narrow, 0, Patches(side=48), generator(0, "p")) is None
+
+
+def _two_cameras() -> Cameras:
+    """Side by side at x = -1 and 1, looking along z, with a right angle of view."""
+    pose = torch.eye(4, dtype=torch.float64).repeat(2, 1, 1)
+    pose[0, 0, 3], pose[1, 0, 3] = -1, 1
+    return Cameras(pose, torch.tensor([[50.0, 50.0, 50.0, 50.0]]).repeat(2, 1).double(), torch.tensor([[100, 100]] * 2))
+
+
+def test_points_in_frustums_are_counted() -> None:
+    points = torch.tensor([[0.0, 0, 3], [-3.5, 0, 3], [0, 0, -3], [0.0, 0, 0.5], [9, 0, 3]], dtype=torch.float64)
+    assert geometric.in_frustums(_two_cameras(), points).tolist() == [2, 1, 0, 0, 0]
+
+
+def test_frustum_penalties() -> None:
+    points = torch.tensor([[0.0, 0, 3], [-3.5, 0, 3], [0, 0, -3]], dtype=torch.float64)
+    weights = torch.tensor([0.5, 0.25, 0.125], dtype=torch.float64, requires_grad=True)
+    where = operators.Marched(torch.ones(3), torch.ones(3), torch.arange(3), torch.arange(4))
+    shown = Rendering(
+        torch.zeros(3, 3), torch.ones(3), torch.ones(3), torch.ones(3), RaySamples(weights, where, points)
+    )
+    found = geometric.frustum(shown, _two_cameras(), geometric.ON_RAYS)
+    assert float(found.detach()) == pytest.approx((0 * 0.5 + 1 * 0.25 + 2 * 0.125) / 3)
+    found.backward()
+    assert weights.grad is not None
+    assert weights.grad.tolist() == pytest.approx([0, 1 / 3, 2 / 3])
+    assert float(geometric.frustum(shown, _two_cameras(), geometric.ON_PATCHES).detach()) == pytest.approx(0.125 / 3)
+
+
+def test_schedules_of_the_geometric_baseline() -> None:
+    cfg = GEOMETRIC.geometric
+    exact = replace(cfg, distortion_from=0.25, distortion_full=8 / 12)
+    assert [geometric.ramp(exact, s / 12000) for s in (3000, 5500, 8000, 12000)] == pytest.approx([0, 0.5, 1, 1])
