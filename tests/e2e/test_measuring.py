@@ -82,7 +82,7 @@ def test_claims_are_computed_once_and_are_functions_of_cells(tmp_path, monkeypat
     capsys.readouterr()
     assert cli("bench", "claims", "--out", tmp_path, "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert [r["row"] for r in found["rows"]] == list(claims.ROWS)
+    assert [r["row"] for r in found["rows"]] == list(claims.rows_of("plain"))
     assert {"claim", "row", "scene", "views", "psnr", "ssim", "flip"} <= set(found["rows"][0])
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "cells").iterdir()}
     assert cli("bench", "claims", "--out", tmp_path) == 0

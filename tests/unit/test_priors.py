@@ -14,7 +14,7 @@ from torch import Tensor
 from halfseen.common.rng import generator
 from halfseen.priors import contract, patches, samplers, schedules
 from halfseen.priors.contract import NoiseLevel, level_from_sigma
-from halfseen.priors.denoisers import of_noise
+from halfseen.priors.denoisers import clipped, of_noise
 from halfseen.priors.ema import Ema
 from halfseen.priors.networks import patch_small, patch_unet
 
@@ -219,3 +219,9 @@ def test_a_young_mean_forgets_the_start() -> None:
     for step in range(1, 200):
         ema.update(nets, step)
     assert float(ema.values["n.weight"]) == pytest.approx(1.0, abs=0.05)
+
+
+def test_clipped_guesses_stay_pictures() -> None:
+    level = level_from_sigma(torch.tensor([0.99]))
+    found = clipped(of_noise(lambda x, _: torch.zeros_like(x)))(torch.full((1, 4, 2, 2), 3.0), level)
+    assert (found == 1).all()

@@ -19,20 +19,31 @@ import torch
 
 from halfseen.common.config import to_plain
 from halfseen.common.errors import UserError, quote
-from halfseen.common.files import write_text
+from halfseen.common.files import sha256, write_text
 from halfseen.common.jsonfile import read_json
 from halfseen.data import formats, normalise, protocols
 from halfseen.data import load as loading
 from halfseen.data.capture import Capture, Split
 from halfseen.export.measured import measure
 from halfseen.images import color
-from halfseen.methods.plain.algorithm import METHOD
+from halfseen.methods.contract import Method
+from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
+from halfseen.methods.plain.algorithm import METHOD as PLAIN
+from halfseen.priors.weights import MODEL, find
 from halfseen.worlds import families, sample, seeds
 
 Tier = Literal["quick", "full"]
 CELLS = "cells"
 FEW_VIEWS = "few-views"
-ROWS = ("plain basic", "plain classic")
+# Rows by name: method and variant, and the claims of which methods they stand in.
+ROWS: dict[str, tuple[str, str]] = {
+    "plain basic": ("plain", "basic"),
+    "plain classic": ("plain", "classic"),
+    "geometric": ("diffusionerf", "geometric"),
+    "geometric + prior": ("diffusionerf", "geometric-prior"),
+    "classic + prior": ("diffusionerf", "prior"),
+}
+_METHODS = {m.name: m for m in (PLAIN, DIFFUSIONERF)}
 # World scenes by name: family, number of the claims seed, layout and size; of each, this many views.
 WORLDS: dict[str, tuple[str, int, str, tuple[int, int]]] = {
     "room-0": ("rooms", 0, "forward", (128, 96)),
@@ -76,7 +87,16 @@ class Cell:
     tier: Tier
 
 
-def cells(tier: Tier, captures: Path | None) -> list[Cell]:
+def rows_of(method: str) -> tuple[str, ...]:
+    """The rows of a method's claims: its own, and plain's beside them."""
+    if method not in _METHODS:
+        raise UserError(
+            "no claims of this method", got=quote(method), accepted=", ".join(_METHODS), do="Change --method."
+        )
+    return tuple(row for row, (name, _) in ROWS.items() if name in ("plain", method))
+
+
+def cells(tier: Tier, captures: Path | None, method: str = "plain") -> list[Cell]:
     """All cells of a tier, rows beside each other so that an early stop leaves pairs."""
     here = [n for n in REAL if captures is not None and (captures / n).is_dir()]
     settings = TIERS[tier]
@@ -85,15 +105,22 @@ def cells(tier: Tier, captures: Path | None) -> list[Cell]:
         for seed in settings.seeds
         for views in settings.views
         for scene in (*WORLDS, *here)
-        for row in ROWS
+        for row in rows_of(method)
     ]
 
 
 def path_of(cell: Cell, out: Path) -> Path:
-    """The file of a cell: its name is a hash of what it is, of the settings of its tier, and of those of its row."""
-    method = to_plain(METHOD.variants[cell.row.split()[1]])
-    plain = json.dumps([asdict(cell), asdict(TIERS[cell.tier]), method], sort_keys=True)
+    """The file of a cell: its name is a hash of what it is, of the settings of its tier and its row, and of the priors it uses."""
+    method, cfg = _row(cell)
+    weights = [sha256(find(name) / MODEL) for name in method.priors_of(cfg)]
+    plain = json.dumps([asdict(cell), asdict(TIERS[cell.tier]), to_plain(cfg), *weights], sort_keys=True)
     return out / CELLS / f"{hashlib.sha256(plain.encode()).hexdigest()[:16]}.json"
+
+
+def _row(cell: Cell) -> tuple[Method, Any]:
+    """(method, config of its variant) of a cell's row."""
+    name, variant = ROWS[cell.row]
+    return _METHODS[name], _METHODS[name].variants[variant]
 
 
 def read(wanted: list[Cell], out: Path) -> list[dict[str, Any]]:
@@ -144,10 +171,10 @@ def _measured(
 ) -> dict[str, Any]:
     inputs = loading.load(capture.select(split.train), settings.size)
     frame = normalise.measure(inputs)
-    _, variant = cell.row.split()
-    cfg = METHOD.resolve(replace(METHOD.variants[variant], steps=settings.steps), inputs, METHOD.fields[0])
+    method, chosen = _row(cell)
+    cfg = method.resolve(replace(chosen, steps=settings.steps), inputs, method.fields[0])
     boxed, to_user = normalise.move(inputs, frame.to_box), frame.to_box.inverse()
-    for snapshot in METHOD.reconstruct(boxed, to_user, cfg, cell.seed, device=torch.device("cpu")):
+    for snapshot in method.reconstruct(boxed, to_user, cfg, cell.seed, device=torch.device("cpu")):
         last = snapshot
     name = f"{cell.claim}-{cell.tier}"
     background = inputs.background or color.WHITE

@@ -42,6 +42,8 @@ class BenchClaims:
     """Folder of cells/; cells that are there are kept."""
     captures: Path | None = None
     """Folder with real captures (llff_fern, fox, banana); without it the claims stand on worlds alone."""
+    method: str = "plain"
+    """Whose claims: plain, diffusionerf."""
     tier: Literal["quick", "full"] = "quick"
     """quick ends within 40 minutes a method on two cores; full goes on for long."""
     limit: int | None = None
@@ -52,7 +54,7 @@ class BenchClaims:
     def run(self) -> None:
         from halfseen.bench import claims, tables
 
-        wanted = claims.cells(self.tier, self.captures)
+        wanted = claims.cells(self.tier, self.captures, self.method)
         missing = [c for c in wanted if not claims.path_of(c, self.out).exists()][: self.limit]
         progress = Progress("cells")
         seconds = 0.0

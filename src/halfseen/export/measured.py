@@ -15,6 +15,7 @@ from halfseen.data.capture import Capture, Colour
 from halfseen.export import frames as framing
 from halfseen.fields.contract import Field
 from halfseen.metrics import protocol as protocols
+from halfseen.metrics.depth import depth_errors
 from halfseen.metrics.protocol import Pair, Protocol
 
 # Mask values above this belong to the object, or are valid.
@@ -52,8 +53,27 @@ def measure(field: Field, views: Capture, size: int, background: Colour, name: s
     sizes = {(p.truth.shape[1], p.truth.shape[0]) for p in pairs}
     stated = Protocol(name, split, next(iter(sizes)) if len(sizes) == 1 else None, mask)
     numbers = {**protocols.measure(pairs, stated), "photos": _hash([p.truth for p in pairs])}
+    numbers["mean"] |= _depth_errors(loaded, frames)
     opacity = sum(float(f.alpha.mean()) for f in frames) / len(frames)
     return Measured(numbers, [(p.truth, p.rendered) for p in pairs], opacity)
+
+
+def _depth_errors(views: Capture, frames: Sequence[framing.Frame]) -> dict[str, float]:
+    """Mean absolute relative error of depth over the views whose true depth is known, and the share of it that has a depth."""
+    found = []
+    for view, frame in zip(views.views, frames, strict=True):
+        truth = None if view.depth is None else torch.as_tensor(view.depth.read()).float()
+        if truth is None or truth.shape != frame.depth.shape:
+            continue
+        shown = (frame.depth > 0) & (truth > 0)
+        if shown.any():
+            found.append(depth_errors(frame.depth, truth))
+    if not found:
+        return {}
+    return {
+        "depth_abs_rel": sum(e.abs_rel for e in found) / len(found),
+        "depth_coverage": sum(e.coverage for e in found) / len(found),
+    }
 
 
 def headline(numbers: dict[str, Any]) -> float:

@@ -52,6 +52,7 @@ class Method:
     estimate: Callable[[Capture, Similarity, Any, torch.device], Estimate]
     reconstruct: Reconstruct
     roles: tuple[str, ...] = ()  # of priors that it can use
+    priors_of: Callable[[Any], tuple[str, ...]] = lambda cfg: ()  # names or folders of the priors that a config uses
     # (config, role, name or path, weight or None for its own)
     with_prior: Callable[[Any, str, str, float | None], Any] = lambda cfg, *_: cfg
 

@@ -10,6 +10,15 @@ from halfseen.priors.contract import Denoiser, NoiseLevel, x0_of
 from halfseen.priors.schedules import Discrete
 
 
+def clipped(denoiser: Denoiser) -> Denoiser:
+    """A denoiser whose guesses stay in [-1, 1]: from much noise a small error of the noise is a large one of the picture."""
+
+    def denoise(x: Tensor, level: NoiseLevel, cond: Mapping[str, Tensor] | None = None) -> Tensor:
+        return denoiser(x, level, cond).clamp(-1, 1)
+
+    return denoise
+
+
 def of_noise(network: nn.Module | Callable[[Tensor, Tensor], Tensor], schedule: Discrete | None = None) -> Denoiser:
     """From a network that guesses the noise: at log-SNR, or at the nearest integer time of a discrete schedule."""
 

@@ -172,4 +172,5 @@ METHOD = Method(
     reconstruct=reconstruct,
     roles=("patch",),
     with_prior=with_prior,
+    priors_of=lambda cfg: (cfg.prior,) if cfg.use_prior else (),
 )

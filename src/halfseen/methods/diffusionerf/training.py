@@ -20,7 +20,7 @@ from halfseen.common.rng import derive_seed, generator
 from halfseen.methods.contract import Recipe
 from halfseen.priors import patches, samplers, weights
 from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, eps_of, level_from_sigma, noised
-from halfseen.priors.denoisers import of_noise
+from halfseen.priors.denoisers import clipped, of_noise
 from halfseen.priors.networks import patch_small
 from halfseen.priors.schedules import continuous_cosine, squared_cosine
 from halfseen.priors.training import LoopConfig
@@ -132,7 +132,7 @@ class PatchTask:
         levels = [
             level for level in samplers.levels(squared_cosine(), _SHEET_STEPS, device) if level.sigma < _LAST_SIGMA
         ]
-        rgb, disparity = patches.decode(samplers.ddim(of_noise(net), x, levels).float().cpu())
+        rgb, disparity = patches.decode(samplers.ddim(clipped(of_noise(net)), x, levels).float().cpu())
         return torch.cat([_row(rgb), _row(disparity[..., None].expand(-1, -1, -1, 3))])
 
     def close(self) -> None:
