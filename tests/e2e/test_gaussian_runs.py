@@ -116,7 +116,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(fitted, tmp_path, capsys):
     assert "script" not in page.tags
     assert page.tags.count("video") == 1
     # Three photos with a rendering, a difference, depth and what photos saw; and the sheet of held-out ones.
-    assert page.tags.count("img") == 3 * 5 + 1
+    assert page.tags.count("img") == 3 * 6 + 1
     for wanted in ("dB", "invented", "seen by several photos", "step 200", "sha256"):
         assert wanted in text
     assert cli("report", fitted, "--out", tmp_path / "r.html") == 2

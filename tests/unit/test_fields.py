@@ -12,7 +12,7 @@ from halfseen.cameras import paths, rays
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
-from halfseen.fields import decoder, hashgrid, kinds, occupancy, samplers, seen, triplane, volume, volumetric
+from halfseen.fields import decoder, gaussians, hashgrid, kinds, occupancy, samplers, seen, triplane, volume, volumetric
 from halfseen.fields.optimiser import Adam
 from halfseen.metrics.image import psnr
 
@@ -258,6 +258,38 @@ def test_a_fit_and_a_render_in_two_threads_do_not_disturb_each_other():
     assert torch.equal(fit(12), table)
 
 
+@pytest.mark.parametrize("kind", ["hashgrid", "gaussians"])
+def test_who_looks_at_a_field_that_is_being_fitted_sees_one_state_of_it(kind):
+    """Levels join and Gaussians grow between two looks of the same field; each look is whole."""
+    view = camera((40, 30), focal=30.0)
+    if kind == "hashgrid":
+        config = hashgrid.Config(levels=6, finest=64, log2_entries=10, bounded=True, coarse_to_fine=1.0)
+    else:
+        config = gaussians.Config(start=400, most=4000, grow_every=1, grow_from=0.0, grow_until=1.0, pull=0.0)
+    field = kinds.create(Similarity.identity(), config, 3, torch.device("cpu"), view)
+    steps = 40
+
+    def fit():
+        for step in range(1, steps + 1):
+            picture = field.render(view, background=(1.0, 1.0, 1.0), generator=generator(0, "f", step))
+            ((picture.rgb - 0.3) ** 2).mean().backward()
+            field.after_step(step, {"progress": torch.tensor(step / steps)})
+
+    def show(_):
+        with torch.no_grad():
+            return field.render(view, background=(1.0, 1.0, 1.0)).rgb
+
+    with ThreadPoolExecutor(2) as pool:
+        fitted = pool.submit(fit)
+        pictures = []
+        while not fitted.done():
+            pictures.append(show(None))
+        fitted.result()
+    assert all(torch.isfinite(p).all() for p in pictures)
+    if kind == "gaussians":
+        assert len(field) != 400
+
+
 class Wall:
     """A field that is an opaque plane x = 0, seen from x > 0."""
 
@@ -283,6 +315,11 @@ def test_seen_counts_the_views_that_see_a_point_and_not_those_behind_a_wall():
     points = torch.tensor([[0, 0, 0], [-1.0, 0, 0], [0, -1.5, 0], [0, 9.0, 0]], dtype=torch.float64)
     # On the wall (the third camera looks at its back, which is the same surface), behind it, at the edge of view, outside.
     assert seen.count_views(witness, points).tolist() == [3, 1, 2, 0]
+    # What a photo's mask says nothing of, it did not see.
+    left = torch.zeros(40, 40)
+    left[:, :4] = 1
+    masked = seen.witness(Wall(), cameras, [None, left, torch.zeros(40, 40)])
+    assert seen.count_views(masked, points).tolist() == [1, 0, 1, 0]
     picture = Wall().render(cameras[0], background=(0, 0, 0))
     map_ = seen.seen_map(witness, picture, cameras[0])
     assert int(map_[20, 20]) == seen.TWO_VIEWS

@@ -15,7 +15,7 @@ from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
 from halfseen.data import splat_files
 from halfseen.export import marching, mesh, mesh_files, provenance
-from halfseen.fields import gaussian_files, harmonics
+from halfseen.fields import gaussian_files, harmonics, seen
 
 FAR = Similarity(
     30.0, quaternion_to_matrix(torch.tensor([0.3, 0.5, -0.7, 0.2], dtype=torch.float64)), torch.tensor([500.0, -40.0, 7.0], dtype=torch.float64)
@@ -165,7 +165,8 @@ def test_a_field_becomes_a_mesh_with_colours_and_witnesses(tmp_path):
 
     eyes = [(2.2, 0.1, 0.2), (0.2, 2.2, 0.1), (-2.2, 0.1, -0.2), (0.1, -2.2, 0.3), (0.2, 0.1, 2.2), (0.3, 0.1, -2.2)]
     around = cams.concat([camera(e, (96, 96)) for e in eyes])
-    made = mesh.of(sphere_of_gaussians(), around, around[0], side=48)
+    ball = sphere_of_gaussians()
+    made = mesh.of(ball, around, seen.witness(ball, around[0]), side=48)
     inside = FAR.inverse().points(torch.from_numpy(made.xyz))
     assert float((inside.norm(dim=-1) - 0.6).abs().mean()) < 0.08
     front, back = (inside[:, 0] > 0.2).numpy(), (inside[:, 0] < -0.2).numpy()
@@ -190,3 +191,22 @@ def test_provenance_is_read_with_care():
     assert provenance.parse("no facts") is None
     assert provenance.parse("halfseen {broken") is None
     assert provenance.sentences({"program": "x\ny", "inputs": 3, "seen": {"a": 0.5}})[0].startswith("made by x?y")
+
+
+def test_a_file_made_from_a_thousand_photos_is_read_back(tmp_path):
+    facts = {"inputs": [{"name": f"images/{i:05d}.jpg", "sha256": 64 * "a"} for i in range(1000)]}
+    splats = gaussian_files.splats_of(field(3), torch.zeros(3), (provenance.line(facts),))
+    splat_files.write_ply(tmp_path / "many.ply", splats)
+    assert len(provenance.parse(splat_files.read_ply(tmp_path / "many.ply").comments[0])["inputs"]) == 1000
+
+
+def test_a_mesh_is_written_by_its_suffix_in_any_case_and_not_when_it_is_empty(tmp_path):
+    xyz, seen_by = np.eye(3), np.array([0, 1, 2], np.uint8)
+    made = mesh.Mesh(xyz, np.array([[0, 1, 2]]), np.zeros((3, 3), np.uint8), seen_by)
+    mesh_files.write(tmp_path / "M.OBJ", made, {})
+    assert (tmp_path / "M.OBJ").read_text().startswith("# halfseen")
+    mesh_files.write(tmp_path / "X.MESH.PLY", made, {})
+    assert (tmp_path / "X.MESH.PLY").read_bytes().startswith(b"ply")
+    nothing = mesh.Mesh(np.zeros((0, 3)), np.zeros((0, 3), np.int64), np.zeros((0, 3), np.uint8), np.zeros(0, np.uint8))
+    with pytest.raises(UserError, match="no surface"):
+        mesh_files.write(tmp_path / "none.glb", nothing, {})

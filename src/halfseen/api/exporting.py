@@ -6,17 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from halfseen.api import rendering
 from halfseen.common.errors import UserError, quote
 from halfseen.common.files import new_folder
 from halfseen.common.jsonfile import write_json
 from halfseen.data import formats, splat_files, transforms_camera
-from halfseen.export import bake, mesh, mesh_files, provenance
+from halfseen.export import bake, frames, mesh, mesh_files, provenance
 from halfseen.export import report as reports
 from halfseen.fields import gaussian_files, seen
 from halfseen.fields.contract import Field
 from halfseen.fields.gaussians import Gaussians
 from halfseen.images import video
+from halfseen.images.io import to_bytes
 from halfseen.runs.fields import load_field
 from halfseen.runs.run import Run
 
@@ -24,6 +27,8 @@ FORMATS = (".ply", ".splat", ".mesh.ply", ".glb", ".obj", ".mp4", ".json")
 REPORT = "report.html"
 # Views around the scene that a mesh and baked splats are made from, besides those of the photos.
 _AROUND = 24
+# Values that a seen picture may have.
+SEEN_LEVELS = 256
 
 
 def export(run: Run, path: str | Path, *, on_step: Callable[[int, int], None] = lambda done, of: None) -> list[str]:
@@ -33,6 +38,7 @@ def export(run: Run, path: str | Path, *, on_step: Callable[[int, int], None] = 
     if path.name in formats.names() and not path.exists():
         with new_folder(path) as partial:
             lost = formats.by_name(path.name).write(run.capture(), partial)
+            write_json(partial / provenance.FILE, provenance.of(run))
         return [
             f"the {len(run.capture())} photos as they were fitted, with their cameras",
             *(f"lost: {s}" for s in lost),
@@ -44,13 +50,17 @@ def export(run: Run, path: str | Path, *, on_step: Callable[[int, int], None] = 
             accepted=", ".join((*FORMATS, *(f"{n}/" for n in formats.names()))),
             do="Choose one.",
         )
-    if path.exists():
-        raise UserError(f"{quote(str(path))} exists already", got="a file", accepted="a new name", do="Choose another.")
+    for taken in (path, provenance.beside(path)):
+        if taken.exists() and (taken == path or suffix == ".splat"):
+            raise UserError(
+                f"{quote(str(taken))} exists already", got="a file", accepted="a new name", do="Choose another."
+            )
     path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".mp4":
         return _video(run, path)
     if suffix == ".json":
-        write_json(path, transforms_camera.document(run.capture().cameras()))
+        document = transforms_camera.document(run.capture().cameras())
+        write_json(path, {**document, provenance.WORD: provenance.of(run)})
         return [f"the cameras of the {len(run.capture())} photos, as 'render --cameras' reads them"]
     if suffix in mesh_files.SUFFIXES:
         return _mesh(run, path)
@@ -95,21 +105,28 @@ def _splats(run: Run, path: Path, on_step: Callable[[int, int], None]) -> list[s
 
 def _views_of(run: Run, field: Gaussians) -> Any:
     """How many photos see each Gaussian, 2 for two or more."""
-    captured = field.to_user.inverse().cameras(run.capture().cameras())
-    return seen.count_views(seen.witness(field, captured), field.values["xyz"].detach().cpu()).clamp(max=2)
+    witness = frames.witness_of(field, run.capture())
+    return seen.count_views(witness, field.values["xyz"].detach().cpu()).clamp(max=2)
 
 
 def _mesh(run: Run, path: Path) -> list[str]:
     field: Field = load_field(run)
     inside = field.to_user.inverse()
-    made = mesh.of(field, inside.cameras(rendering.orbit(run, _AROUND)), inside.cameras(run.capture().cameras()))
+    made = mesh.of(field, inside.cameras(rendering.orbit(run, _AROUND)), frames.witness_of(field, run.capture()))
     mesh_files.write(path, made, provenance.of(run, provenance.shares_of(made.seen)))
     said = [f"{len(made.xyz)} vertices, {len(made.faces)} faces, coloured"]
-    return [*said, "'seen' is lost: OBJ has no place for it"] if path.suffix == ".obj" else said
+    return [*said, "'seen' is lost: OBJ has no place for it"] if path.suffix.lower() == ".obj" else said
 
 
 def _video(run: Run, path: Path) -> list[str]:
-    cameras = rendering.orbit(run)
-    comment = provenance.line(provenance.of(run))
-    count = video.write_mp4(path, (f.rgb for f in rendering.render(run, cameras)), rendering.ORBIT_FPS, comment)
+    counts, pictures = torch.zeros(SEEN_LEVELS, dtype=torch.long), []
+    for frame in rendering.render(run, rendering.orbit(run)):
+        assert frame.seen is not None
+        counts += torch.bincount(frame.seen.reshape(-1).long(), minlength=SEEN_LEVELS)
+        # The file's comment comes before its pictures, and tells how much of them was invented: they wait as bytes.
+        pictures.append(torch.from_numpy(to_bytes(frame.rgb)))
+    something = [int(counts[v]) for v in (seen.INVENTED, seen.ONE_VIEW, seen.TWO_VIEWS)]
+    shares = dict(zip(provenance.CLASSES, (c / max(sum(something), 1) for c in something), strict=True))
+    comment = provenance.line(provenance.of(run, shares))
+    count = video.write_mp4(path, (p.float() / 255 for p in pictures), rendering.ORBIT_FPS, comment)
     return [f"{count} pictures around the scene"]

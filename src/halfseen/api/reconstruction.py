@@ -14,6 +14,7 @@ from halfseen.api import evaluation
 from halfseen.cameras.similarity import Similarity
 from halfseen.common import config as configs
 from halfseen.common.errors import UserError, quote
+from halfseen.common.files import sha256
 from halfseen.common.log import logger
 from halfseen.common.threads import peak_memory_mib
 from halfseen.data import formats, normalise, protocols
@@ -24,6 +25,7 @@ from halfseen.images import io
 from halfseen.methods.contract import Estimate, Method
 from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
+from halfseen.priors import weights
 from halfseen.runs import provenance
 from halfseen.runs import run as runs
 from halfseen.runs.fields import load_field
@@ -245,7 +247,9 @@ def _create(
         "work_sizes": sorted({(v.image.width, v.image.height) for v in loaded.views}),
         "assumed": list(loaded.notes),
     }
-    return runs.create(path, document, replace(loaded, splits=()), _provenance(selected, request))
+    return runs.create(
+        path, document, replace(loaded, splits=()), _provenance(selected, request, method.priors_of(cfg))
+    )
 
 
 def _within_budget(
@@ -371,12 +375,13 @@ def _show(pairs: list[tuple[torch.Tensor, torch.Tensor]], path: Path) -> None:
     io.write_png(path, torch.cat([torch.cat([p[row] for p in alike], 1) for row in (0, 1)], 0))
 
 
-def _provenance(capture: Capture, request: Request) -> dict[str, Any]:
+def _provenance(capture: Capture, request: Request, priors: tuple[str, ...]) -> dict[str, Any]:
+    known = [{"name": Path(p).name, "sha256": sha256(weights.find(p) / weights.MODEL)} for p in priors]
     return {
         **provenance.describe(capture),
         "method": request.method,
         "variant": request.variant,
-        "priors": [],
+        "priors": known,
         "seed": request.seed,
-        "invented": "nothing: this method has no prior",
+        "invented": "what no photo saw follows the prior" if known else "nothing: no prior was used",
     }

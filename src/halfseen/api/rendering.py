@@ -34,8 +34,7 @@ class Frames:
     cameras: Cameras  # user's frame
 
     def __iter__(self) -> Iterator[framing.Frame]:
-        field, captured = load_field(self.run), self.run.capture().cameras()
-        return framing.render(field, captured, self.cameras, background_of(self.run))
+        return framing.render(load_field(self.run), self.run.capture(), self.cameras, background_of(self.run))
 
     def save(self, path: str | Path) -> Path:
         """Write an mp4, or a folder with rgb/, depth/, alpha/ and seen/."""

@@ -29,7 +29,7 @@ _TYPES = {
     "float64": "f8",
 }
 _ENDIAN = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "="}
-_MAX_HEADER = 64 * 1024
+_MAX_HEADER = 1 << 22
 _COLOURS = (("red", "green", "blue"), ("r", "g", "b"))
 # Points without colours are drawn in this grey.
 _GREY = 128

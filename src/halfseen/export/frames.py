@@ -19,6 +19,7 @@ from halfseen.cameras.cameras import Cameras
 from halfseen.common.files import new_folder, write_bytes
 from halfseen.common.jsonfile import write_json
 from halfseen.data import transforms_camera
+from halfseen.data.capture import Capture
 from halfseen.fields import seen
 from halfseen.fields.contract import Field
 from halfseen.images import io, video
@@ -38,11 +39,11 @@ class Frame:
 
 
 def render(
-    field: Field, captured: Cameras | None, cameras: Cameras, background: tuple[float, float, float]
+    field: Field, captured: Capture | None, cameras: Cameras, background: tuple[float, float, float]
 ) -> Iterator[Frame]:
-    """Render at user-frame cameras. `captured` are the input cameras in the user's frame; without them no seen picture is made."""
+    """Render at user-frame cameras. `captured` are the input views in the user's frame; without them no seen picture is made."""
     to_box = field.to_user.inverse()
-    witness = None if captured is None else seen.witness(field, to_box.cameras(captured))
+    witness = None if captured is None else witness_of(field, captured)
     boxed = to_box.cameras(cameras)
     for i in range(len(boxed)):
         with torch.no_grad():
@@ -52,6 +53,13 @@ def render(
         )
         map_ = None if witness is None else seen.seen_map(witness, picture, boxed[i])
         yield Frame(picture.rgb.cpu(), depth.cpu(), picture.alpha.cpu(), map_)
+
+
+def witness_of(field: Field, captured: Capture) -> seen.Witness:
+    """What the input views (user's frame) saw of a field: where a photo's mask says that it is not valid, it saw nothing."""
+    role = captured.mask_role
+    valid = [v.mask.read_grey() if v.mask is not None and role == "valid" else None for v in captured.views]
+    return seen.witness(field, field.to_user.inverse().cameras(captured.cameras()), valid)
 
 
 def write(frames: Iterator[Frame], cameras: Cameras, folder: Path, *, fps: float | None = None) -> Iterator[Frame]:

@@ -18,6 +18,7 @@ from halfseen.cameras.cameras import Cameras
 from halfseen.export import marching
 from halfseen.fields import seen
 from halfseen.fields.contract import Field
+from halfseen.fields.seen import Witness
 from halfseen.images import resize
 
 # Half width of the space that is meshed in box units, and cells along a side.
@@ -52,8 +53,9 @@ class _Volume:
     painted: Tensor  # [S^3] views that gave a colour
 
 
-def of(field: Field, around: Cameras, captured: Cameras, side: int = SIDE) -> Mesh:
-    """Mesh a field from views `around` it and from its photos' cameras `captured`, all in the box frame."""
+def of(field: Field, around: Cameras, witness: Witness, side: int = SIDE) -> Mesh:
+    """Mesh a field from views `around` it and from its photos' cameras, all in the box frame; `witness` also says what they saw."""
+    captured = witness.cameras
     grid = _places(side)
     volume = _Volume(torch.zeros(len(grid)), torch.zeros(len(grid)), torch.zeros(len(grid), 3), torch.zeros(len(grid)))
     cell = 2 * _HALF / (side - 1)
@@ -64,7 +66,7 @@ def of(field: Field, around: Cameras, captured: Cameras, side: int = SIDE) -> Me
     vertices, faces = marching.surface(values.double().numpy())
     xyz = torch.from_numpy(vertices) * cell - _HALF
     rgb = _interpolated(volume.rgb.reshape(side, side, side, 3), torch.from_numpy(vertices))
-    counts = seen.count_views(seen.witness(field, captured), xyz.float()).clamp(max=2)
+    counts = seen.count_views(witness, xyz.float()).clamp(max=2)
     bytes_ = (rgb.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
     return Mesh(field.to_user.points(xyz).numpy(), faces, bytes_, counts.to(torch.uint8).numpy())
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from halfseen.common.errors import UserError
 from halfseen.common.files import write_bytes, write_text
 from halfseen.export import provenance
 from halfseen.export.mesh import Mesh
@@ -23,10 +24,18 @@ _MAGIC, _VERSION, _JSON, _BIN = b"glTF", 2, b"JSON", b"BIN\0"
 
 
 def write(path: Path, mesh: Mesh, facts: dict[str, Any]) -> None:
-    """Write by the suffix."""
-    if path.name.endswith(".ply"):
+    """Write by the suffix, in any case of letters."""
+    if len(mesh.faces) == 0:
+        raise UserError(
+            "there is no surface to make a mesh of",
+            got="a field that is nowhere opaque",
+            accepted="a fit that shows something",
+            do="Look at its renderings; fit longer, or with more photos.",
+        )
+    suffix = path.suffix.lower()
+    if suffix == ".ply":
         _ply(path, mesh, facts)
-    elif path.suffix == ".obj":
+    elif suffix == ".obj":
         _obj(path, mesh, facts)
     else:
         _glb(path, mesh, facts)

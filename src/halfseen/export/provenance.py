@@ -16,8 +16,11 @@ from halfseen.runs.run import Run
 
 WORD = "halfseen"
 BESIDE = ".provenance.json"
+# The file in exported folders, and what content may be, by the number of photos that see it.
+FILE = "provenance.json"
+CLASSES = ("invented", "seen by one photo", "seen by several")
 # Longest line that is read back.
-_LONGEST = 1 << 20
+_LONGEST = 1 << 22
 
 
 def of(run: Run, shares: dict[str, float] | None = None) -> dict[str, Any]:
@@ -79,10 +82,7 @@ def sentences(facts: dict[str, Any]) -> list[str]:
 def shares_of(counts: Any) -> dict[str, float]:
     """Shares of elements by the number of photos that see them (0, 1, 2 or more): a sequence of numbers."""
     total = max(len(counts), 1)
-    return {
-        name: float((counts == k).sum()) / total
-        for k, name in enumerate(("invented", "seen by one photo", "seen by several"))
-    }
+    return {name: float((counts == k).sum()) / total for k, name in enumerate(CLASSES)}
 
 
 def beside(path: Path) -> Path:

@@ -95,7 +95,8 @@ def _row(capture: Capture, index: int, frame: Frame) -> str:
     assert frame.seen is not None
     pictures = (
         (photo, view.name), (frame.rgb, "rendered"), ((frame.rgb - photo).abs() * _STRESS, f"difference x {_STRESS:g}"),
-        (depth_colours(frame.depth), "depth, near to far"), (seen_colours(frame), "what photos saw"),
+        (depth_colours(frame.depth), "depth, near to far"),
+        (frame.alpha[..., None].expand(-1, -1, 3), "opacity"), (seen_colours(frame), "what photos saw"),
     )  # fmt: skip
     return page.figures([(_uri(p), text) for p, text in pictures])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -131,10 +132,22 @@ class Gaussians:
         generator: torch.Generator | None = None,
     ) -> Rendering:
         """See `contract.Field.render`."""
+        # A copy that stands still: who looks beside a fit must not see Gaussians of two generations.
+        return copy(self)._render(cameras, window, pixels, background, fitting=generator is not None)
+
+    def _render(
+        self,
+        cameras: Cameras,
+        window: Window | None,
+        pixels: tuple[Tensor, Tensor] | None,
+        background: Background,
+        *,
+        fitting: bool,
+    ) -> Rendering:
         if pixels is not None:
-            return self._loose(cameras, *pixels, background, fitting=generator is not None)
+            return self._loose(cameras, *pixels, background, fitting=fitting)
         left, top, width, height = window or (0, 0, *cameras.size())
-        flat = self._show(cameras, splats.grid((left, top, width, height)), background, fitting=generator is not None)
+        flat = self._show(cameras, splats.grid((left, top, width, height)), background, fitting=fitting)
         shape = (height, width)
         depth, alpha, mean = (t.reshape(shape) for t in (flat.depth, flat.alpha, flat.mean_depth))
         return Rendering(flat.rgb.reshape(*shape, 3), depth, alpha, mean)

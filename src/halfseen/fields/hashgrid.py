@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,8 +97,9 @@ class HashGrid:
         generator: torch.Generator | None = None,
     ) -> Rendering:
         """See `contract.Field.render`."""
+        # A copy that stands still: who looks beside a fit must not see levels join between two looks.
         return volumetric.render(
-            self, cameras, window=window, pixels=pixels, background=background, generator=generator
+            copy(self), cameras, window=window, pixels=pixels, background=background, generator=generator
         )
 
     def sample(self, ray: Rays, generator: torch.Generator | None) -> Marched:

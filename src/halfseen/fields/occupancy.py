@@ -79,13 +79,13 @@ def update(
 ) -> Tensor:  # fmt: skip
     """Visit one part of the cells at random places: value = max(decay * value, density * step length there)."""
     phase = (step // config.every) % config.part
-    cells = torch.arange(phase, len(value), config.part)
+    cells = torch.arange(phase, len(value), config.part, device=value.device)
     cells = cells[value[cells] >= 0]
-    inside = torch.rand(len(cells), 3, generator=generator(0, "occupancy", step))
+    inside = torch.rand(len(cells), 3, generator=generator(0, "occupancy", step)).to(value.device)
     out = value.clone()
     with torch.no_grad():
         for chunk, share in zip(cells.split(_CHUNK), inside.split(_CHUNK), strict=True):
-            at = points(chunk, share, config, bounded=bounded).to(value.device)
+            at = points(chunk, share, config, bounded=bounded)
             out[chunk] = torch.maximum(config.decay * value[chunk], density(at) * length(at))
     return out
 

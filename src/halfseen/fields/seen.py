@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,8 @@ _DEPTH_TOLERANCE = 0.02
 _FACING = 0.05
 # Below this opacity a pixel shows nothing.
 _NOTHING = 0.5
+# Values of a validity mask above this are valid.
+_VALID = 0.5
 # The four values of a seen picture, as in the command-line contract.
 NOTHING, INVENTED, ONE_VIEW, TWO_VIEWS = 0, 85, 170, 255
 
@@ -30,14 +33,16 @@ class Witness:
 
     cameras: Cameras
     depths: tuple[Tensor, ...]  # [H, W] z-depth in box units, one for each camera
+    # [H, W] above a half where the photo says anything; None or missing: everywhere.
+    valid: tuple[Tensor | None, ...] = ()
 
 
-def witness(field: Field, cameras: Cameras) -> Witness:
+def witness(field: Field, cameras: Cameras, valid: Sequence[Tensor | None] = ()) -> Witness:
     """Render the field's depth at the captured cameras, once for each field."""
     small = [cameras[i].resized(*resize.fit(*cameras.size(i), _DEPTH_SIZE)) for i in range(len(cameras))]
     with torch.no_grad():
         depths = tuple(field.render(c, background=(0.0, 0.0, 0.0)).depth.cpu() for c in small)
-    return Witness(cameras, depths)
+    return Witness(cameras, depths, tuple(valid))
 
 
 def count_views(witness: Witness, points: Tensor, normals: Tensor | None = None) -> Tensor:
@@ -50,6 +55,10 @@ def count_views(witness: Witness, points: Tensor, normals: Tensor | None = None)
         scale = pixels.new_tensor([depth.shape[1], depth.shape[0]]) / camera.sizes[0]
         surface = resize.sample(depth[..., None].to(pixels), pixels * scale, mode="nearest")[0, :, 0]
         visible = inside & (z[0] <= surface * (1 + _DEPTH_TOLERANCE))
+        known = witness.valid[i] if i < len(witness.valid) else None
+        if known is not None:
+            at = pixels * pixels.new_tensor([known.shape[1], known.shape[0]]) / camera.sizes[0]
+            visible &= resize.sample(known[..., None].to(pixels), at, mode="nearest")[0, :, 0] > _VALID
         if normals is not None:
             towards = camera.centres[0].to(points) - points
             facing = (towards * normals).sum(-1) > _FACING * towards.norm(dim=-1)
