@@ -1,7 +1,7 @@
 """How right the seen-map is: beside exact visibility on worlds. Fields are fitted to all views, so that their surfaces are known;
 some of the views then play the captured ones, and the map is made for the others.
 
-seen_recall.py [FIELD ...]      # hashgrid, gaussians; both without arguments
+seen_recall.py [FIELD ...]      # hashgrid, gaussians; both without arguments; exact: the true depth alone, in seconds
 
 Each field is fitted twice: to the photos, and to the photos and their true depth. The second is a well-fitted scene whatever stereo
 makes of it: what is wrong there is the map's own fault. The third row has the true depth itself in place of a field's.
@@ -61,7 +61,7 @@ def main() -> None:
     for name, layout, views, inputs in SCENES:
         scene = _scene(name, layout, views, inputs)
         cells = {"true depth": _exact(scene)}
-        for kind in sys.argv[1:] or ("hashgrid", "gaussians"):
+        for kind in [k for k in sys.argv[1:] or ("hashgrid", "gaussians") if k != "exact"]:
             for what, known in (("photos", False), ("photos and true depth", True)):
                 cells[f"{kind}, {what}"] = _fitted(scene, kind, known=known)
         for words, shown in cells.items():

@@ -12,7 +12,19 @@ from halfseen.cameras import paths, rays
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
-from halfseen.fields import decoder, gaussians, hashgrid, kinds, occupancy, samplers, seen, triplane, volume, volumetric
+from halfseen.fields import (
+    decoder,
+    gaussians,
+    hashgrid,
+    hull,
+    kinds,
+    occupancy,
+    samplers,
+    seen,
+    triplane,
+    volume,
+    volumetric,
+)
 from halfseen.fields.optimiser import Adam
 from halfseen.metrics.image import psnr
 
@@ -256,6 +268,30 @@ def test_a_fit_and_a_render_in_two_threads_do_not_disturb_each_other():
     assert all(torch.equal(p, alone) for p in pictures)
     other = some_field("hashgrid")
     assert torch.equal(fit(12), table)
+
+
+def test_an_object_is_only_where_all_its_masks_allow_it():
+    up, focus = torch.tensor([0, 0, 1.0], dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    eyes = torch.tensor([[3.0, 0, 0], [0, 3.0, 0]], dtype=torch.float64)
+    cameras = cams.make(paths.look_at(eyes, focus, up), (40.0, 40.0, 20.0, 20.0), (40, 40))
+    middle = torch.zeros(40, 40)
+    middle[15:25, 15:25] = 1
+    points = torch.tensor([[0, 0, 0], [0.9, 0, 0], [0, 0.9, 0], [0, 0, 9.0]], dtype=torch.float64)
+    both = hull.of(cameras, [middle, middle])
+    assert both.holds(points).tolist() == [True, False, False, False]
+    # A photo that cuts the object off says nothing of what is outside of it.
+    touching = middle.clone()
+    touching[:, :20] = 1
+    assert hull.of(cameras, [touching, touching]).holds(points[3:]).tolist() == [True]
+    grid = hashgrid.Config(levels=4, finest=64, log2_entries=10, bounded=True)
+    free, carved = (
+        hashgrid.create(Similarity.identity(), grid, 0, torch.device("cpu"), cameras, h) for h in (None, both)
+    )
+    assert 0 < int((carved.values >= 0).sum()) < 0.2 * int((free.values >= 0).sum())
+    splats_ = kinds.create(
+        Similarity.identity(), gaussians.Config(start=500), 0, torch.device("cpu"), cameras, None, both
+    )
+    assert both.holds(splats_.values["xyz"].detach().double()).all()
 
 
 @pytest.mark.parametrize("kind", ["hashgrid", "gaussians"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,10 @@ from halfseen.data.capture import Capture
 from halfseen.export import measured
 from halfseen.export.measured import Measured
 from halfseen.fields.contract import Field
+from halfseen.metrics import distribution
+from halfseen.metrics import inception as inceptions
+from halfseen.metrics import lpips as lpips_networks
+from halfseen.metrics.protocol import Distance
 from halfseen.runs import provenance
 from halfseen.runs import run as runs
 from halfseen.runs.fields import load_field
@@ -22,10 +26,23 @@ from halfseen.runs.run import Run
 HELD_OUT, INPUTS, ALL = "held-out", "inputs", "all"
 PROTOCOLS = (HELD_OUT, INPUTS, ALL)
 _LEAST_RUNS = 2
+# Pictures that a distance of sets needs.
+_LEAST_PICTURES = 2
 
 
-def evaluate(run: Run, against: Capture | None = None, protocol: str | None = None) -> dict[str, Any]:
-    """Numbers of a finished run: on views of a capture that it may not have seen, or without one on its own inputs."""
+def evaluate(
+    run: Run,
+    against: Capture | None = None,
+    protocol: str | None = None,
+    *,
+    lpips: Sequence[str] = (),
+    inception: Path | None = None,
+) -> dict[str, Any]:
+    """Numbers of a finished run: on views of a capture that it may not have seen, or without one on its own inputs.
+
+    `lpips` are texts NET=BACKBONE,HEADS with NET alex or vgg, `inception` a file of weights for FID and KID; without weights neither
+    is measured, and `absent` says so.
+    """
     name = protocol or (INPUTS if against is None else HELD_OUT)
     if name not in PROTOCOLS:
         raise UserError("the protocol is not known", got=quote(name), accepted=", ".join(PROTOCOLS), do="Choose one.")
@@ -41,14 +58,51 @@ def evaluate(run: Run, against: Capture | None = None, protocol: str | None = No
     else:
         # Other photos of the same place may be measured in full; which of a capture are inputs is known of the run's own.
         chosen = against if name == ALL else against.select(_held_out(run, against))
-    return measure(run, load_field(run), chosen, name).numbers
+    found = measure(run, load_field(run), chosen, name, _networks(lpips))
+    sets, absent = _sets(found, inception)
+    absent += [] if lpips else ["LPIPS: no weights given (--lpips alex=BACKBONE,HEADS)"]
+    return {**found.numbers, "mean": {**found.numbers["mean"], **sets}, "absent": absent}
 
 
-def measure(run: Run, field: Field, views: Capture, name: str) -> Measured:
+def _networks(texts: Sequence[str]) -> dict[str, Distance]:
+    """LPIPS networks of NET=BACKBONE,HEADS."""
+    out: dict[str, Distance] = {}
+    for text in texts:
+        name, _, files = text.partition("=")
+        backbone, comma, heads = files.partition(",")
+        if name not in ("alex", "vgg") or not comma:
+            raise UserError(
+                "--lpips cannot be read",
+                got=quote(text),
+                accepted="alex=BACKBONE,HEADS or vgg=BACKBONE,HEADS",
+                do="Name the network and both files of weights.",
+            )
+        out[name] = lpips_networks.load("alex" if name == "alex" else "vgg", Path(backbone), Path(heads))
+    return out
+
+
+def _sets(found: Measured, inception: Path | None) -> tuple[dict[str, float], list[str]]:
+    """Distances between the sets of renderings and photos, and what could not be measured."""
+    truth, rendered = [t for t, _ in found.shown], [r.clamp(0, 1) for _, r in found.shown]
+    out, absent = {}, []
+    if len(truth) < _LEAST_PICTURES or min(min(t.shape[:2]) for t in truth) < distribution.PATCH:
+        absent.append(f"SWD: needs {_LEAST_PICTURES} or more pictures with sides of {distribution.PATCH} pixels")
+    else:
+        out = {"swd": distribution.swd(rendered, truth).mean, "swd_floor": distribution.swd_floor(truth).mean}
+    if inception is None:
+        return out, [*absent, "FID and KID: no weights given (--inception FILE)"]
+    network = inceptions.load(inception)
+    a, b = (inceptions.features(network, pictures) for pictures in (rendered, truth))
+    return {**out, "fid": distribution.fid(a, b), "kid": distribution.kid(a, b)}, absent
+
+
+def measure(
+    run: Run, field: Field, views: Capture, name: str, networks: Mapping[str, Distance] | None = None
+) -> Measured:
     """Measure a field on views of the user's frame at the run's work size."""
     work = max(map(max, run.config["work_sizes"]))
     split = f"{run.config['split']['name']}: {len(run.config['split']['train'])} inputs, {len(views)} measured"
-    return measured.measure(field, views, work, background_of(run), name, split)
+    return measured.measure(field, views, work, background_of(run), name, split, networks)
 
 
 def compare(paths: Sequence[Path]) -> list[dict[str, Any]]:

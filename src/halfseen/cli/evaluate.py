@@ -6,18 +6,29 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
 # Columns of tables for people, in this order, where they are there.
-_SHOWN = ("psnr", "psnr_masked", "psnr_valid", "ssim", "flip", "seconds")
+_SHOWN = (
+    "psnr",
+    "psnr_masked",
+    "psnr_valid",
+    "ssim",
+    "flip",
+    "lpips_alex",
+    "lpips_vgg",
+    "swd",
+    "depth_abs_rel",
+    "seconds",
+)
 _NAME = 34
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure a run: PSNR, SSIM, FLIP, masked where there are masks, under a named protocol."""
+    """Measure a run: PSNR, SSIM, FLIP, SWD, masked where there are masks, depth where its truth is there; under a named protocol."""
 
     path_of_run: tyro.conf.Positional[Path]
     """The run folder."""
@@ -25,6 +36,10 @@ class Evaluate:
     """The capture that the run was made from; without it the run is measured on its own inputs."""
     protocol: str | None = None
     """held-out, inputs or all (default: held-out with --against, else inputs)."""
+    lpips: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NET=BACKBONE,HEADS")] = ()
+    """Also LPIPS, with weights of yours: alex or vgg, the files of its backbone (torchvision) and heads (lpips 0.1)."""
+    inception: Path | None = None
+    """Also FID and KID, with Inception weights of yours."""
     json: bool = False
     """Print one JSON object."""
 
@@ -33,16 +48,22 @@ class Evaluate:
 
         run = api.open_run(self.path_of_run)
         capture = api.load(*self.against) if self.against else None
-        result = api.evaluate(run, capture, self.protocol)
+        result = api.evaluate(run, capture, self.protocol, lpips=self.lpips, inception=self.inception)
         rows = [{"view": name, **numbers} for name, numbers in result["views"].items()]
         if self.json:
-            print(_as_json({"protocol": result["protocol"], "mean": result["mean"], "rows": rows}))
+            print(
+                _as_json(
+                    {"protocol": result["protocol"], "mean": result["mean"], "absent": result["absent"], "rows": rows}
+                )
+            )
             return
         stated = result["protocol"]
         print(
             f"{stated['name']} views ({stated['split']}), {stated['size'] or 'several sizes'}, mask: {stated['mask']}"
         )
         table([{"": r["view"], **r} for r in rows] + [{"": "mean", **result["mean"]}])
+        for sentence in result["absent"]:
+            print(f"not measured: {sentence}")
 
 
 @dataclass(frozen=True)

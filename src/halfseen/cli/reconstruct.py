@@ -11,6 +11,7 @@ import tyro
 from halfseen.cli.progress import Progress, duration, say, seconds_of
 from halfseen.common import jit
 from halfseen.common.errors import UserError, quote
+from halfseen.common.threads import peak_memory_mib
 
 if TYPE_CHECKING:
     from halfseen.methods.contract import Estimate
@@ -103,7 +104,10 @@ def _announce(run: Run, estimate: Estimate | None) -> None:
         f"method {request['method']} {request['variant']}, field {request['field']}; scene found by {run.config['normalised_by']}"
     )
     if estimate is not None:
-        say(f"estimate: {duration(estimate.seconds)} and {estimate.bytes / 2**20:.0f} MiB beside the program itself")
+        here = peak_memory_mib() or 0.0
+        say(
+            f"estimate: {duration(estimate.seconds)} and {here + estimate.bytes / 2**20:.0f} MiB, of which the program holds {here:.0f} already"
+        )
     else:
         say(f"resuming after step {run.checkpoints()[-1]}")
 

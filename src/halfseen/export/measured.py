@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from halfseen.export import frames as framing
 from halfseen.fields.contract import Field
 from halfseen.metrics import protocol as protocols
 from halfseen.metrics.depth import depth_errors
-from halfseen.metrics.protocol import Pair, Protocol
+from halfseen.metrics.protocol import Distance, Pair, Protocol
 
 # Mask values above this belong to the object, or are valid.
 _INSIDE = 0.5
@@ -31,10 +31,18 @@ class Measured:
     opacity: float
 
 
-def measure(field: Field, views: Capture, size: int, background: Colour, name: str, split: str) -> Measured:
+def measure(
+    field: Field,
+    views: Capture,
+    size: int,
+    background: Colour,
+    name: str,
+    split: str,
+    networks: Mapping[str, Distance] | None = None,
+) -> Measured:
     """Measure on views of the user's frame, with photos of at most `size` pixels and objects over `background`.
 
-    `name` and `split` say in the protocol which views these are and what the field was fitted to.
+    `name` and `split` say in the protocol which views these are and what the field was fitted to. `networks` are LPIPS distances.
     """
     loaded = loading.load(replace(views, background=background), size)
     frames = list(framing.render(field, None, loaded.cameras(), background))
@@ -51,8 +59,8 @@ def measure(field: Field, views: Capture, size: int, background: Colour, name: s
         pairs.append(Pair(view.name, frame.rgb, photo, alone, valid))
     mask = f"{role} mask > {_INSIDE}" if masked else protocols.NO_MASK
     sizes = {(p.truth.shape[1], p.truth.shape[0]) for p in pairs}
-    stated = Protocol(name, split, next(iter(sizes)) if len(sizes) == 1 else None, mask)
-    numbers = {**protocols.measure(pairs, stated), "photos": _hash([p.truth for p in pairs])}
+    stated = Protocol(name, split, next(iter(sizes)) if len(sizes) == 1 else None, mask, protocols.named(networks))
+    numbers = {**protocols.measure(pairs, stated, networks), "photos": _hash([p.truth for p in pairs])}
     numbers["mean"] |= _depth_errors(loaded, frames)
     opacity = sum(float(f.alpha.mean()) for f in frames) / len(frames)
     return Measured(numbers, [(p.truth, p.rendered) for p in pairs], opacity)

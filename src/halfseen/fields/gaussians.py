@@ -21,6 +21,7 @@ from halfseen.fields import gaussian_seeds as seeding
 from halfseen.fields import splats
 from halfseen.fields.contract import Background, Rendering, Window
 from halfseen.fields.gaussian_seeds import Seeds
+from halfseen.fields.hull import Hull
 from halfseen.fields.splats import Layout, Projected
 
 # What makes up a Gaussian, by name.
@@ -104,13 +105,14 @@ class Gaussians:
         self.to_user, self.config = to_user, config
         self._shown: list[tuple[Tensor, Tensor, tuple[int, int]]] = []
         self._cameras: Cameras | None = None
+        self._hull: Hull | None = None
 
     def __len__(self) -> int:
         return len(self.values["xyz"])
 
-    def watch(self, cameras: Cameras) -> None:
-        """The cameras (box frame) of the photos that this is fitted to: nothing may stand right in front of them."""
-        self._cameras = cameras
+    def watch(self, cameras: Cameras, hull: Hull | None = None) -> None:
+        """The cameras (box frame) of the photos that this is fitted to, in front of which nothing may stand; where an object may be."""
+        self._cameras, self._hull = cameras, hull
 
     def opacity(self) -> Tensor:
         """[N] in (0, 1)."""
@@ -232,6 +234,8 @@ class Gaussians:
         keep = growth.kept(
             self.values, cfg.thin if cfg.growth == "default" else 0.0, cfg.largest, cfg.nearest, self._cameras
         )
+        if self._hull is not None:
+            keep &= self._hull.holds(self.values["xyz"])
         limits = growth.Limits(cfg.most, cfg.pull, cfg.large, cfg.thin, cfg.more)
         if cfg.growth == "mcmc":
             values, origin = growth.relocate(self.values, keep, limits, rng)
@@ -254,10 +258,13 @@ def create(
     device: torch.device,
     cameras: Cameras | None = None,
     seeds: Seeds | None = None,
+    hull: Hull | None = None,
 ) -> Gaussians:
-    """Gaussians at given points; without any, at random where the cameras look, or in the box."""
+    """Gaussians at given points; without any, at random where the cameras look, or in the box; where an object may be."""
     rng = make_generator(seed, "gaussians")
     found = seeds if seeds is not None else seeding.random(config.start, cameras, rng)
+    if hull is not None and bool((may := hull.holds(found.xyz.float())).any()):
+        found = Seeds(found.xyz[may], found.rgb[may], found.radius[may])
     found = seeding.thinned(found, config.start, rng)
     count = len(found.xyz)
     tensors = {
@@ -273,7 +280,7 @@ def create(
     }
     field = Gaussians({k: v.float().contiguous().to(device) for k, v in tensors.items()}, to_user, config)
     if cameras is not None:
-        field.watch(cameras)
+        field.watch(cameras, hull)
     return field
 
 

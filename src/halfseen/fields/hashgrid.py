@@ -17,6 +17,7 @@ from halfseen.common.errors import UserError
 from halfseen.common.rng import generator as make_generator
 from halfseen.fields import decoder, occupancy, operators, samplers, volumetric
 from halfseen.fields.contract import Background, Rendering, Window
+from halfseen.fields.hull import Hull
 from halfseen.fields.operators import Marched
 
 # Spread of the first features (Instant-NGP).
@@ -171,14 +172,19 @@ def resolutions(config: Config) -> list[int]:
 
 
 def create(
-    to_user: Similarity, config: Config, seed: int, device: torch.device, cameras: Cameras | None = None
+    to_user: Similarity,
+    config: Config,
+    seed: int,
+    device: torch.device,
+    cameras: Cameras | None = None,
+    hull: Hull | None = None,
 ) -> HashGrid:
-    """A field of thin fog, where the given cameras (box frame) look."""
+    """A field of thin fog, where the given cameras (box frame) look and the object may be."""
     rng = make_generator(seed, "hashgrid")
     layout = operators.levels(resolutions(config), 1 << config.log2_entries)
     tensors = {
         "table": (2 * torch.rand(int(layout.size.sum()), config.features, generator=rng) - 1) * _START,
-        _OCCUPANCY: occupancy.start(config.occupancy, bounded=bool(config.bounded), cameras=cameras),
+        _OCCUPANCY: occupancy.start(config.occupancy, bounded=bool(config.bounded), cameras=cameras, hull=hull),
         _PROGRESS: torch.zeros(()),
         **decoder.create(config.decoder, config.features * config.levels, rng),
     }

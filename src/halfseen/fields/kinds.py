@@ -10,6 +10,7 @@ from halfseen.cameras.similarity import Similarity
 from halfseen.common.errors import UserError, quote
 from halfseen.fields import gaussians, hashgrid, triplane
 from halfseen.fields.gaussian_seeds import Seeds
+from halfseen.fields.hull import Hull
 
 Config = hashgrid.Config | triplane.Config | gaussians.Config
 AnyField = hashgrid.HashGrid | triplane.Triplane | gaussians.Gaussians
@@ -27,21 +28,28 @@ def create(
     device: torch.device,
     cameras: Cameras | None = None,
     seeds: Seeds | None = None,
+    hull: Hull | None = None,
 ) -> AnyField:
-    """A new field for photos taken by the cameras (box frame). `seeds` are places where Gaussians may begin."""
+    """A new field for photos taken by the cameras (box frame). `seeds` are places where Gaussians may begin, `hull` is where alone
+    an object may be (triplanes do not heed it)."""
     if isinstance(config, hashgrid.Config):
-        return hashgrid.create(to_user, config, seed, device, cameras)
+        return hashgrid.create(to_user, config, seed, device, cameras, hull)
     if isinstance(config, triplane.Config):
         return triplane.create(to_user, config, seed, device, cameras)
-    return gaussians.create(to_user, config, seed, device, cameras, seeds)
+    return gaussians.create(to_user, config, seed, device, cameras, seeds, hull)
 
 
 def restore(
-    state: dict[str, Tensor], to_user: Similarity, config: Config, device: torch.device, cameras: Cameras | None = None
+    state: dict[str, Tensor],
+    to_user: Similarity,
+    config: Config,
+    device: torch.device,
+    cameras: Cameras | None = None,
+    hull: Hull | None = None,
 ) -> AnyField:
     """The field of a saved state, which must have the tensors, and their shapes, that a field of this config has.
 
-    To be fitted further, Gaussians need the `cameras` of the photos (box frame).
+    To be fitted further, Gaussians need the `cameras` of the photos (box frame), and the `hull` of an object.
     """
     fresh = create(to_user, config, 0, torch.device("cpu")).state()
     # There are as many Gaussians as there are; what one is made of is known.
@@ -62,5 +70,5 @@ def restore(
         return triplane.restore(state, to_user, config, device)
     field = gaussians.restore(state, to_user, config, device)
     if cameras is not None:
-        field.watch(cameras)
+        field.watch(cameras, hull)
     return field

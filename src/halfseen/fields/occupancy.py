@@ -13,6 +13,7 @@ from halfseen.cameras.cameras import Cameras
 from halfseen.common.config import within
 from halfseen.common.rng import generator
 from halfseen.fields import volume
+from halfseen.fields.hull import Hull
 
 # Cells looked at together; bounds memory.
 _CHUNK = 65536
@@ -43,13 +44,15 @@ class Config:
         within("occupancy.alone", self.alone, 0, 10)
 
 
-def start(config: Config, *, bounded: bool, cameras: Cameras | None) -> Tensor:
-    """Values [G^3] before anything is known: full, except where no camera looks (for good: a negative value)."""
+def start(config: Config, *, bounded: bool, cameras: Cameras | None, hull: Hull | None = None) -> Tensor:
+    """Values [G^3] before anything is known: full, except where no camera looks or no object can be (for good: a negative value)."""
     value = torch.full((config.side**3,), 2 * config.least)
     if cameras is not None:
         for chunk in torch.arange(len(value)).split(_CHUNK):
             middle = points(chunk, torch.full((len(chunk), 3), 0.5), config, bounded=bounded)
-            value[chunk] = torch.where(_may_hold(middle, cameras.to(middle), config), value[chunk], -1.0)
+            may = _may_hold(middle, cameras.to(middle), config)
+            may = may if hull is None else may & hull.holds(middle)
+            value[chunk] = torch.where(may, value[chunk], -1.0)
         value = _grown(value, config.side)
     return value
 

@@ -74,9 +74,9 @@ def measure(
     The mean is over views, each counting once. Masks must be there for all views or for none, so that means are comparable.
     A view whose mask holds too little to be measured has no masked numbers: "undefined" counts such views by key.
     """
-    named = dict(networks or {})
-    _check(pairs, protocol, named)
-    views = {p.name: _measure_one(p, protocol, named) for p in pairs}
+    distances = dict(networks or {})
+    _check(pairs, protocol, distances)
+    views = {p.name: _measure_one(p, protocol, distances) for p in pairs}
     keys = list(dict.fromkeys(key for v in views.values() for key in v))
     found = {key: [v[key] for v in views.values() if key in v] for key in keys}
     mean = {key: sum(values) / len(values) for key, values in found.items()}
@@ -84,6 +84,11 @@ def measure(
     return {
         "protocol": protocol.to_plain(), "count": len(views), "mean": mean, "undefined": missing, "views": views,
     }  # fmt: skip
+
+
+def named(networks: Mapping[str, Distance] | None) -> str:
+    """What a protocol says of its LPIPS networks."""
+    return "+".join(sorted(networks or {})) or NO_NETWORK
 
 
 def quantised(image: Tensor, colour: Colour) -> Tensor:
@@ -144,7 +149,7 @@ def _check(pairs: Sequence[Pair], protocol: Protocol, networks: Mapping[str, Dis
         raise _broken(protocol, "two views of one name", "a name of its own for every view")
     if protocol.colour not in COLOURS:
         raise _broken(protocol, f"colour {quote(protocol.colour)}", ", ".join(COLOURS))
-    stated = "+".join(sorted(networks)) or NO_NETWORK
+    stated = named(networks)
     if protocol.network != stated:
         raise _broken(protocol, f"LPIPS networks {quote(stated)}", f"those it names: {quote(protocol.network)}")
     kinds = {(p.object is not None, p.valid is not None) for p in pairs}

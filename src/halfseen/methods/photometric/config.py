@@ -37,6 +37,8 @@ class Pictures:
 class Config:
     """Photometric fitting of a field. Weights of zero switch a term off."""
 
+    # Whether an object may only be where all its masks allow it.
+    hull: bool = False
     # Optimiser steps.
     steps: int = 900
     # Work that a step aims at, in samples with a gradient (`rays.effort`); rays are as many as give that, within these limits.
@@ -100,6 +102,7 @@ CLASSIC = replace(
     depth=0.5,
     depth_end=0.1,
     full_until=3,
+    hull=True,
     # On fern at 3 views depth as a loss takes 0.8 dB and more from Gaussians, which begin where it says; opacity gives 0.1.
     pictures=Pictures(opacity=0.05),
     hashgrid=replace(BASIC.hashgrid, coarse_to_fine=0.7, occupancy=replace(BASIC.hashgrid.occupancy, alone=0.8)),

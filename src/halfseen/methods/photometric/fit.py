@@ -7,15 +7,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from halfseen.cameras.cameras import Cameras
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.rng import generator
 from halfseen.data import pixels
 from halfseen.data.capture import Capture
 from halfseen.data.pixels import Pixels
+from halfseen.fields import hull as hulls
 from halfseen.fields import kinds
 from halfseen.fields.contract import Rendering
 from halfseen.fields.gaussian_seeds import Seeds
 from halfseen.fields.gaussians import Gaussians
+from halfseen.fields.hull import Hull
 from halfseen.fields.optimiser import Adam
 from halfseen.images import color, resize
 from halfseen.methods.photometric import geometry, pictures, rays
@@ -53,11 +56,12 @@ def begin(
     photos = pixels.of(capture, device)
     stored = tensors or {}
     known = _geometry(capture, stored.get("geometry"), cfg, device)
+    hull = _hull(capture, photos.cameras) if cfg.hull else None
     if tensors:
-        field = kinds.restore(tensors["field"], to_user, field_config(cfg), device, photos.cameras)
+        field = kinds.restore(tensors["field"], to_user, field_config(cfg), device, photos.cameras, hull)
     else:
         start = _seeds(capture, known, cfg, seed) if cfg.kind == "gaussians" else None
-        field = kinds.create(to_user, field_config(cfg), seed, device, photos.cameras, start)
+        field = kinds.create(to_user, field_config(cfg), seed, device, photos.cameras, start, hull)
     optimiser = Adam(field.parameter_groups(), stored.get("optimizer"))
     per_ray = float(tensors["loop"]["per_ray"]) if tensors else rays.FIRST_PER_RAY
     return Fit(capture, photos, known, field, optimiser, per_ray)
@@ -115,6 +119,12 @@ def _geometry(capture: Capture, stored: dict[str, Tensor] | None, cfg: Config, d
     return (
         geometry.restored(stored, device) if stored else geometry.measure(capture, cfg.stereo, cfg.near_share, device)
     )
+
+
+def _hull(capture: Capture, cameras: Cameras) -> Hull | None:
+    """Where an object may be, if every photo has its mask."""
+    masks = [v.mask.read_grey() for v in capture.views if v.mask is not None]
+    return hulls.of(cameras, masks) if capture.mask_role == "object" and len(masks) == len(capture) else None
 
 
 def _seeds(capture: Capture, known: Geometry | None, cfg: Config, seed: int) -> Seeds | None:
