@@ -270,6 +270,18 @@ def test_a_fit_and_a_render_in_two_threads_do_not_disturb_each_other():
     assert torch.equal(fit(12), table)
 
 
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_every_field_says_its_normals_at_a_camera(name):
+    field, view = some_field(name), camera()
+    normal = field.normals(view)
+    assert normal.shape == (8, 12, 3)
+    length = normal.norm(dim=-1)
+    with torch.no_grad():
+        shown = field.render(view, background=(0.0, 0.0, 0.0)).depth > 0
+    torch.testing.assert_close(length[shown], torch.ones(int(shown.sum())), atol=1e-3, rtol=0)
+    assert (length[~shown] == 0).all()
+
+
 def test_an_object_is_only_where_all_its_masks_allow_it():
     up, focus = torch.tensor([0, 0, 1.0], dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     eyes = torch.tensor([[3.0, 0, 0], [0, 3.0, 0]], dtype=torch.float64)

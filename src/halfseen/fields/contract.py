@@ -15,6 +15,7 @@ from halfseen.cameras.cameras import Cameras
 from halfseen.cameras.similarity import Similarity
 from halfseen.fields.operators import Marched
 
+BLACK = (0.0, 0.0, 0.0)
 Background = tuple[float, float, float] | Tensor  # one colour, or one for each ray [P, 3]
 Window = tuple[int, int, int, int]  # left, top, width, height in pixels
 
@@ -61,6 +62,10 @@ class Field(Protocol):
 
         With a generator, sample positions are jittered (fitting); without one they are fixed (showing).
         """
+        ...
+
+    def normals(self, camera: Cameras) -> Tensor:
+        """Unit normals [H, W, 3] in the box at one camera, of what is seen there; 0 where nothing is."""
         ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:

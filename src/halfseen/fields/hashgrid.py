@@ -16,7 +16,7 @@ from halfseen.common.config import within
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator as make_generator
 from halfseen.fields import decoder, occupancy, operators, samplers, volumetric
-from halfseen.fields.contract import Background, Rendering, Window
+from halfseen.fields.contract import BLACK, Background, Rendering, Window
 from halfseen.fields.hull import Hull
 from halfseen.fields.operators import Marched
 
@@ -123,6 +123,13 @@ class HashGrid:
         features = self._features(xyz, known)
         density, colour = decoder.decode(features, xyz, directions, samples, self.weights, self.config.decoder)
         return self._inside(density, xyz), colour
+
+    def normals(self, camera: Cameras) -> Tensor:
+        """See `contract.Field`: towards lower density."""
+        still = copy(self)
+        with torch.no_grad():
+            depth = still.render(camera, background=BLACK).depth
+        return volumetric.normals(still, camera, depth)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """See `contract.Field`."""

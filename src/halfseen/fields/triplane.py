@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from halfseen.cameras.similarity import Similarity
 from halfseen.common.config import within
 from halfseen.common.rng import generator as make_generator
 from halfseen.fields import decoder, samplers, volumetric
-from halfseen.fields.contract import Background, Rendering, Window
+from halfseen.fields.contract import BLACK, Background, Rendering, Window
 from halfseen.fields.operators import Marched
 
 # Spread of the first features.
@@ -88,6 +89,13 @@ class Triplane:
         features = self._features(xyz)
         density, colour = decoder.decode(features, xyz, directions, samples, self.weights, self.config.decoder)
         return self._inside(density, xyz), colour
+
+    def normals(self, camera: Cameras) -> Tensor:
+        """See `contract.Field`: towards lower density."""
+        still = copy(self)
+        with torch.no_grad():
+            depth = still.render(camera, background=BLACK).depth
+        return volumetric.normals(still, camera, depth)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """See `contract.Field`."""
