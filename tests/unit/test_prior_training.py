@@ -56,7 +56,7 @@ class TinyTask(recipe.PatchTask):
 
 def run(folder: Path, config: recipe.Config, stop: int | None = None) -> dict[str, Tensor]:
     task = TinyTask(config)
-    for progress in training.train(task, config.loop, folder, accel=training.accelerator(config.loop, "cpu")):
+    for progress in training.train(task, config.loop, folder, accel=training.accelerator("cpu")):
         if progress.step == stop:
             break
     found = training.newest(folder)
@@ -100,7 +100,7 @@ def test_learning_lowers_the_loss(tmp_path: Path) -> None:
     config = tiny_config(loop=replace(LOOP, steps=60, lr=3e-3, save_every=60, validate_every=60))
     task, rows = TinyTask(config), []
     before = task.validate(task.networks)
-    for progress in training.train(task, config.loop, tmp_path, accel=training.accelerator(config.loop, "cpu")):
+    for progress in training.train(task, config.loop, tmp_path, accel=training.accelerator("cpu")):
         rows.append(progress)
     after = rows[-1].validation
     assert after is not None
@@ -182,7 +182,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
                 TinyTask(config),
                 LOOP,
                 tmp_path,
-                accel=training.accelerator(LOOP, "cpu"),
+                accel=training.accelerator("cpu"),
                 begin=training.Begin(other, 5),
             )
         )

@@ -9,7 +9,5 @@ from halfseen.priors import training
 
 if __name__ == "__main__":
     config = tiny_config()
-    for _ in training.train(
-        TinyTask(config), config.loop, Path(sys.argv[1]), accel=training.accelerator(config.loop, "cpu")
-    ):
+    for _ in training.train(TinyTask(config), config.loop, Path(sys.argv[1]), accel=training.accelerator("cpu")):
         pass

@@ -52,7 +52,7 @@ def train(
     """Train a prior in a folder, or go on there; `begin` names weights to go on from. Ends after `seconds` if they are given."""
     chosen = recipe(name)
     cfg = _config(chosen, out, settings, begin)
-    accel = training.accelerator(cfg.loop, device)
+    accel = training.accelerator(device)
     start = None
     if begin is not None:
         stored = weights.load(begin)

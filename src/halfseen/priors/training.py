@@ -87,16 +87,19 @@ def rate(cfg: LoopConfig, step: int, started: int) -> float:
     return cosine * min(1.0, (step - started) / max(cfg.warm, 1))
 
 
-def accelerator(cfg: LoopConfig, device: str = "auto") -> Accelerator:
-    """The processes and precision of this training."""
+def accelerator(device: str = "auto") -> Accelerator:
+    """The processes of this training. Precision is the loop's own affair: accelerate allows one for the life of a process."""
     from accelerate import Accelerator
 
-    cpu = device == "cpu" or not torch.cuda.is_available()
-    precision = cfg.precision
-    if precision == "auto":
-        has_it = torch.ops.mkldnn._is_mkldnn_bf16_supported() if cpu else torch.cuda.is_bf16_supported()
-        precision = "bf16" if has_it else "fp32"
-    return Accelerator(cpu=cpu, mixed_precision="no" if precision == "fp32" else precision)
+    return Accelerator(cpu=device == "cpu" or not torch.cuda.is_available())
+
+
+def halved(cfg: LoopConfig, device: torch.device) -> bool:
+    """Whether networks run in bf16: where the processor has it, or where the config says so."""
+    if cfg.precision == "auto":
+        cpu = device.type == "cpu"
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported() if cpu else torch.cuda.is_bf16_supported())
+    return cfg.precision == "bf16"
 
 
 def train(
@@ -185,7 +188,7 @@ def _step(
     total: dict[str, Tensor] = {}
     for piece in range(cfg.pieces):
         batch = _to(task.batch(range(base + piece * each, base + (piece + 1) * each)), accel.device)
-        with accel.autocast():
+        with torch.autocast(accel.device.type, torch.bfloat16, enabled=halved(cfg, accel.device)):
             terms = task.loss(nets, batch)
         accel.backward(terms["loss"] / cfg.pieces)
         for name, value in terms.items():
@@ -198,7 +201,7 @@ def validate(task: TrainingTask, nets: Mapping[str, nn.Module], ema: Ema) -> tup
     kept = {k: v.detach().clone() for k, v in named(nets).items()}
     ema.copy_to(nets)
     for net in nets.values():
-        net.eval()
+        net.train(False)
     with torch.no_grad():
         found, sheet = task.validate(nets), task.sheet(nets)
     for net in nets.values():

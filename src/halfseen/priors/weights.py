@@ -81,7 +81,7 @@ def fill(networks: Mapping[str, nn.Module], stored: Stored) -> None:
                 accepted="weights of the network that config.json describes",
                 do="Copy or train the prior again.",
             ) from error
-        net.eval().requires_grad_(requires_grad=False)
+        net.train(False).requires_grad_(requires_grad=False)
 
 
 def find(name_or_path: str | Path) -> Path:

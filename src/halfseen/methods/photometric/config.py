@@ -37,8 +37,6 @@ class Pictures:
 class Config:
     """Photometric fitting of a field. Weights of zero switch a term off."""
 
-    # Whether an object may only be where all its masks allow it.
-    hull: bool = False
     # Optimiser steps.
     steps: int = 900
     # Work that a step aims at, in samples with a gradient (`rays.effort`); rays are as many as give that, within these limits.
@@ -64,6 +62,8 @@ class Config:
     # Up to so many views geometry counts in full. With V of them `opacity`, `near` and `depth` count full_until / V of that, and
     # distortion and coarse levels its square: more photos say by themselves what geometry guesses (0: always in full).
     full_until: int = 0
+    # Whether an object may only be where all its masks allow it.
+    hull: bool = False
     pictures: Pictures = field(default_factory=Pictures)
     stereo: stereo.Config = field(default_factory=stereo.Config)
     kind: Literal["hashgrid", "triplane", "gaussians"] = "hashgrid"
