@@ -106,6 +106,21 @@ def as_bytes(capture: Capture) -> Capture:
     return replace(capture, views=tuple(views))
 
 
+# A small grid for fits of seconds, which is enough to tell places apart.
+SMALL_FIT = tuple(
+    word
+    for setting in (
+        "work=13000",
+        "least_rays=128",
+        "hashgrid.levels=4",
+        "hashgrid.finest=128",
+        "hashgrid.log2_entries=13",
+        "hashgrid.occupancy.side=24",
+    )
+    for word in ("--set", setting)
+)
+
+
 def cli(*arguments: object) -> int:
     """Run the command line in this process."""
     return main([str(a) for a in arguments])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support import cli
+from support import SMALL_FIT, cli
 
 import halfseen as hs
 from halfseen.data import formats
@@ -18,22 +18,14 @@ from halfseen.metrics.image import psnr
 
 # Formats that carry poses.
 POSED = [n for n in formats.names() if n not in ("photos", "video")]
-SMALL = tuple(
-    word
-    for setting in (
-        "work=13000",
-        "least_rays=128",
-        "hashgrid.levels=4",
-        "hashgrid.finest=128",
-        "hashgrid.log2_entries=13",
-    )
-    for word in ("--set", setting)
-)
 
 
 def _agrees(folder: Path, tmp_path: Path, cameras: Path) -> None:
     """Fit all photos, render at the cameras of a user-frame file: each picture fits its own photo best, and only unshifted."""
-    assert cli("reconstruct", folder, "--out", tmp_path / "run", "--steps", 300, *SMALL, "--view-ids", "0,1,2,3,4") == 0
+    assert (
+        cli("reconstruct", folder, "--out", tmp_path / "run", "--steps", 300, *SMALL_FIT, "--view-ids", "0,1,2,3,4")
+        == 0
+    )
     assert cli("render", tmp_path / "run", "--cameras", cameras, "--out", tmp_path / "frames") == 0
     photos = [v.image.read()[..., :3] for v in load(hs.load(folder), 48).views]
     frames = json.loads(cameras.read_text())["frames"]

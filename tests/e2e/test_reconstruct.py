@@ -14,39 +14,26 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support import cli
+from support import SMALL_FIT, cli
 
 import halfseen as hs
 from halfseen.common.errors import UserError
 from halfseen.data.load import load
 from halfseen.metrics.image import psnr
 
-# A small grid and few steps: seconds, and enough to tell places apart.
-SMALL = tuple(
-    word
-    for setting in (
-        "work=13000",
-        "least_rays=128",
-        "hashgrid.levels=4",
-        "hashgrid.finest=128",
-        "hashgrid.log2_entries=13",
-        "hashgrid.occupancy.side=24",
-    )
-    for word in ("--set", setting)
-)
 STEPS = 60
 ALL = ("--view-ids", "0,1,2,3,4")
 
 
 def fit(folder, out, *extra, steps=STEPS):
-    return cli("reconstruct", folder, "--out", out, "--views", 3, "--steps", steps, *SMALL, *extra)
+    return cli("reconstruct", folder, "--out", out, "--views", 3, "--steps", steps, *SMALL_FIT, *extra)
 
 
 @pytest.fixture(scope="module")
 def fitted(still_life_folder, tmp_path_factory):
     """A finished run on all five views."""
     out = tmp_path_factory.mktemp("fitted") / "run"
-    assert cli("reconstruct", still_life_folder, "--out", out, "--steps", 400, *ALL, *SMALL) == 0
+    assert cli("reconstruct", still_life_folder, "--out", out, "--steps", 400, *ALL, *SMALL_FIT) == 0
     return out
 
 
@@ -97,7 +84,7 @@ def start(folder, out, *extra):
         "api.record = partial(record.record, checkpoint_seconds=0.0)\n"
         "from halfseen.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
-    arguments = ["reconstruct", folder, "--out", out, "--views", 3, "--steps", STEPS, *SMALL, *extra]
+    arguments = ["reconstruct", folder, "--out", out, "--views", 3, "--steps", STEPS, *SMALL_FIT, *extra]
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -159,9 +146,9 @@ def test_who_compiles_and_who_loads_a_kernel_get_the_same_bytes(tmp_path):
 
 
 def test_resume_with_other_settings_is_refused(fitted, still_life_folder, capsys):
-    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 401, *ALL, *SMALL, "--resume") == 2
+    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 401, *ALL, *SMALL_FIT, "--resume") == 2
     assert "steps=401" in capsys.readouterr().err
-    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 400, *ALL, *SMALL) == 2
+    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 400, *ALL, *SMALL_FIT) == 2
     assert "exists already" in capsys.readouterr().err
 
 
@@ -198,7 +185,7 @@ def test_resume_needs_only_the_run_and_something_to_resume(still_life_folder, tm
 
 def test_a_finished_run_is_not_run_again(fitted, still_life_folder):
     before = tensors(fitted)
-    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 400, *ALL, *SMALL, "--resume") == 0
+    assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 400, *ALL, *SMALL_FIT, "--resume") == 0
     assert tensors(fitted) == before
 
 
@@ -289,7 +276,7 @@ def test_objects_with_masks_stand_on_their_background(tmp_path):
     transforms_write.write(
         still_life.capture(1, still_life.ring(6, (40, 30)), (0, 2, 4), masks=True), tmp_path / "object"
     )
-    assert cli("reconstruct", tmp_path / "object", "--out", tmp_path / "run", "--steps", 400, *SMALL) == 0
+    assert cli("reconstruct", tmp_path / "object", "--out", tmp_path / "run", "--steps", 400, *SMALL_FIT) == 0
     run = hs.open_run(tmp_path / "run")
     frame = next(iter(hs.render(run, run.capture().cameras()[0])))
     assert float(frame.rgb[0].mean()) > 0.93

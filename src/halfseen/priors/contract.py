@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -61,16 +61,6 @@ class TrainingTask(Protocol):
     def close(self) -> None:
         """Stop whatever feeds the task."""
         ...
-
-
-@dataclass(frozen=True)
-class Prior:
-    """A trained network with its role and its card."""
-
-    role: str
-    name: str
-    network: nn.Module
-    card: Mapping[str, Any]
 
 
 def per_picture(values: Tensor, like: Tensor) -> Tensor:

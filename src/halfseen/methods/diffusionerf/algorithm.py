@@ -34,7 +34,6 @@ from halfseen.priors import patches, schedules
 from halfseen.priors.contract import Denoiser
 from halfseen.runs.snapshot import Knobs, Snapshot, State
 
-PHASE = "fit"
 # Opacity below which a pixel of a patch shows nothing.
 _NOTHING = 0.1
 
@@ -68,19 +67,13 @@ def reconstruct(
     fitted = replace(cfg.fit, steps=cfg.steps)
     going = fit.begin(capture, to_user, fitted, seed, device, tensors)
     prior = load_denoiser(cfg.prior, device) if cfg.use_prior else None
-    for step in range(start + 1, cfg.steps + 1):
+
+    def extra(step: int) -> dict[str, Tensor]:
         rng = generator(seed, "diffusionerf", step)
-        found = fit.terms(going, fitted, seed, step)
-        found |= _geometric(going, cfg, step, rng)
-        if prior is not None:
-            found |= _pulled(going, cfg, *prior, step, rng)
-        values = fit.advance(going, fitted, found, step)
-        snapshot = Snapshot(
-            step, cfg.steps, PHASE, going.field, values, partial(fit.state, going), partial(fit.panels, going)
-        )
-        knobs = yield snapshot
-        while knobs is not None and knobs.paused:
-            knobs = yield snapshot
+        found = _geometric(going, cfg, step)
+        return found if prior is None else found | _pulled(going, cfg, *prior, step, rng)
+
+    yield from fit.steps(going, fitted, seed, start, extra)
 
 
 def _pulled(
@@ -127,7 +120,7 @@ def _render(going: Fit, camera: Cameras, rng: torch.Generator) -> Rendering:
     return going.field.render(camera, pixels=pixels, background=colour.expand(len(xy), 3), generator=jitter)
 
 
-def _geometric(going: Fit, cfg: Config, step: int, rng: torch.Generator) -> dict[str, Tensor]:
+def _geometric(going: Fit, cfg: Config, step: int) -> dict[str, Tensor]:
     """The geometric baseline's terms on photos' rays."""
     settings, progress = cfg.geometric, step / cfg.steps
     out: dict[str, Tensor] = {}

@@ -85,7 +85,7 @@ class Config:
     geometric: Geometric = field(default_factory=Geometric)
     # The role's prior: a name or a folder.
     prior: str = "patch-rgbd"
-    # Whether patches come at all: without a prior they still carry geometric losses.
+    # Whether patches are looked at, at all.
     use_prior: bool = True
     # Which channels the prior pulls.
     pulls: Literal["both", "colour", "depth"] = "both"

@@ -38,6 +38,8 @@ _SHEET_STEPS, _SHEET, _SHEET_SIDE = 40, 16, 48
 # Held-out worlds and the crops of each of their views.
 _HELD_WORLDS, _HELD_VIEWS, _HELD_CROPS = 8, 4, 4
 _LAST_SIGMA = 0.9995
+# Patches that are judged at once.
+_AT_ONCE = 64
 
 Source = Callable[[int], Frame]
 
@@ -214,7 +216,7 @@ def remaining(network: nn.Module, clean: Tensor, sigma: float) -> tuple[float, f
     level = level_from_sigma(torch.full((len(clean),), sigma))
     eps = torch.randn(clean.shape, generator=generator(0, "patch-rgbd/judge", round(1000 * sigma)))
     error = []
-    for x0, e, a, s in zip(clean.split(64), eps.split(64), level.alpha.split(64), level.sigma.split(64), strict=True):
+    for x0, e, a, s in zip(*(t.split(_AT_ONCE) for t in (clean, eps, level.alpha, level.sigma)), strict=True):
         part = NoiseLevel(a.to(device), s.to(device))
         x = noised(x0.to(device), e.to(device), part)
         guess = eps_of(x, of_noise(network)(x, part), part)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,8 +26,9 @@ from halfseen.images import color, resize
 from halfseen.methods.photometric import geometry, pictures, rays
 from halfseen.methods.photometric.config import Config, field_config
 from halfseen.methods.photometric.geometry import Geometry
-from halfseen.runs.snapshot import State
+from halfseen.runs.snapshot import Knobs, Snapshot, State
 
+PHASE = "fit"
 # Longer side of preview pictures.
 _PANEL_SIZE = 160
 
@@ -87,6 +90,19 @@ def advance(fit: Fit, cfg: Config, found: dict[str, Tensor], step: int) -> dict[
     if origin is not None:
         fit.optimiser.rearrange(fit.field.parameter_groups(), origin)
     return {k: v.item() for k, v in found.items()}
+
+
+def steps(
+    fit: Fit, cfg: Config, seed: int, start: int, extra: Callable[[int], dict[str, Tensor]] = lambda step: {}
+) -> Generator[Snapshot, Knobs | None, None]:
+    """The loop of every fit, after `start` steps: a method's own terms come as `extra` of the step, after the photos' terms."""
+    for step in range(start + 1, cfg.steps + 1):
+        found = terms(fit, cfg, seed, step)
+        values = advance(fit, cfg, found | extra(step), step)
+        snapshot = Snapshot(step, cfg.steps, PHASE, fit.field, values, partial(state, fit), partial(panels, fit))
+        knobs = yield snapshot
+        while knobs is not None and knobs.paused:
+            knobs = yield snapshot
 
 
 def state(fit: Fit) -> State:

@@ -22,8 +22,6 @@ from halfseen.methods.photometric.config import Config
 from halfseen.methods.plain.config import VARIANTS
 from halfseen.runs.snapshot import Knobs, Snapshot, State
 
-PHASE = "fit"
-
 
 def reconstruct(
     capture: Capture,
@@ -37,14 +35,7 @@ def reconstruct(
     """Fit a field to a loaded capture in the box frame, with a resolved config. `state` is (step, tensors) of an earlier snapshot."""
     start, tensors = state or (0, None)
     going = fit.begin(capture, to_user, cfg, seed, device, tensors)
-    for step in range(start + 1, cfg.steps + 1):
-        values = fit.advance(going, cfg, fit.terms(going, cfg, seed, step), step)
-        snapshot = Snapshot(
-            step, cfg.steps, PHASE, going.field, values, partial(fit.state, going), partial(fit.panels, going)
-        )
-        knobs = yield snapshot
-        while knobs is not None and knobs.paused:
-            knobs = yield snapshot
+    yield from fit.steps(going, cfg, seed, start)
 
 
 METHOD = Method(

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from halfseen.common.config import within
 
-# log-SNR is shown to the network as sines and cosines of so many frequencies of this base (cycles over about 20 units).
-_FREQUENCIES, _BASE = 16, 0.05
+# log-SNR is shown to the network as sines and cosines of so many frequencies from this base up (cycles for each unit), so many to an octave.
+_FREQUENCIES, _BASE, _OCTAVE = 16, 0.05, 4
 _GROUP = 16
 
 
@@ -33,11 +33,6 @@ class Config:
         within("blocks", self.blocks, 1, 16)
         for width in self.widths:
             within("widths", width, _GROUP, 4096)
-
-    @property
-    def multiple(self) -> int:
-        """Sides of pictures are multiples of this."""
-        return 2 ** (len(self.widths) - 1)
 
 
 class PatchSmall(nn.Module):
@@ -107,6 +102,6 @@ class Block(nn.Module):
 
 def _waves(log_snr: Tensor) -> Tensor:
     """Sines and cosines [B, 32] of log-SNR [B]."""
-    rates = 2 * math.pi * _BASE * 2 ** (torch.arange(_FREQUENCIES, device=log_snr.device) / 4)
+    rates = 2 * math.pi * _BASE * 2 ** (torch.arange(_FREQUENCIES, device=log_snr.device) / _OCTAVE)
     angle = log_snr.float()[:, None] * rates
     return torch.cat([angle.sin(), angle.cos()], -1)
