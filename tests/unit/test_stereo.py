@@ -1,6 +1,7 @@
 """Plane-sweep stereo: compiled loops against their twins, planes whose depth is known, and what must stay unknown."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from halfseen.cameras import cameras as cams
 from halfseen.cameras import rays
 from halfseen.data import normalise
-from halfseen.poses import stereo, stereo_check, stereo_choice, stereo_kernels, stereo_pictures, stereo_views
+from halfseen.data.capture import Capture, PictureArray, View
+from halfseen.poses import framing, stereo, stereo_check, stereo_choice, stereo_kernels, stereo_pictures, stereo_views
 from halfseen.poses import stereo_reference as twin
 from halfseen.worlds import families, sample, seeds
 
@@ -305,3 +307,24 @@ def test_a_camera_for_each_image_of_its_size():
         stereo.depths([torch.zeros(54, 72, 3)] * 3, cameras)
     with pytest.raises(ValueError, match="its camera is 72 x 54"):
         stereo.depths([torch.zeros(72, 54, 3)] * 2, cameras)
+
+
+def test_stereo_measures_the_scale_of_a_scene_whose_files_say_nothing_of_depth():
+    """Cameras side by side tell nothing of the distance; the guess of six spacings is 2.1 where the wall stands at 4."""
+    cameras = row_of_cameras()
+    images, _ = photograph(cameras, [plane((0, 0, 1), DEPTH)])
+    views = tuple(View(f"{i}.png", PictureArray(p), cameras[i]) for i, p in enumerate(images))
+    capture = Capture(views, "images", Path())
+    assert normalise.measure(capture).distance == pytest.approx(normalise.BASELINES_TO_SCENE * 0.35, rel=0.02)
+    frame = framing.measure(capture)
+    assert "stereo" in frame.source
+    assert frame.distance == pytest.approx(DEPTH, rel=0.05)
+    stated = replace(capture, views=tuple(replace(v, near_far=(1.0, 3.0)) for v in views))
+    assert framing.measure(stated).source == "the stated near and far depths"
+
+
+def test_where_stereo_finds_nothing_the_guess_stays():
+    cameras = row_of_cameras()
+    grey = torch.full((SIZE[1], SIZE[0], 3), 0.5)
+    capture = Capture(tuple(View(f"{i}.png", PictureArray(grey), cameras[i]) for i in range(3)), "images", Path())
+    assert framing.measure(capture).source == normalise.measure(capture).source

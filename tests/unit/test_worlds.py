@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -259,6 +262,39 @@ def test_workers_give_the_same_frames():
     with stream.Stream(CONFIG) as one, stream.Stream(replace(CONFIG, workers=1)) as other:
         for position in (0, 7, 8):
             assert torch.equal(one.draw(position).rgb, other.draw(position).rgb)
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import sys, time\n"
+        "from halfseen.worlds.stream import Stream, StreamConfig\n"
+        "if __name__ == '__main__':\n"
+        "    source = Stream(StreamConfig(('rooms',), (24, 16), views=2, window=1, workers=1))\n"
+        "    source.draw(0)\n"
+        "    print(*source._pool._processes, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    try:
+        workers = [int(n) for n in parent.stdout.readline().split()]
+    finally:
+        parent.kill()
+        parent.communicate()
+    assert workers
+    deadline = time.monotonic() + 30
+    while any(running(n) for n in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(running(n) for n in workers)
+
+
+def running(number):
+    """Whether a process works or waits, and is not merely remembered."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 def test_each_frame_serves_about_as_often_as_asked():

@@ -25,6 +25,7 @@ from halfseen.images import io
 from halfseen.methods.contract import Estimate, Method
 from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
+from halfseen.poses import framing
 from halfseen.priors import weights
 from halfseen.runs import provenance
 from halfseen.runs import run as runs
@@ -228,7 +229,7 @@ def _create(
     selected.cameras()
     loaded = loading.load(selected, request.max_size)
     _check_masks(loaded)
-    frame = normalise.measure(loaded)
+    frame = framing.measure(loaded)
     cfg = _method_config(method, request, loaded)
     if budget is not None:
         most = request.steps or _MOST_STEPS

@@ -29,6 +29,7 @@ from halfseen.images import color
 from halfseen.methods.contract import Method
 from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
+from halfseen.poses import framing
 from halfseen.priors.weights import MODEL, find
 from halfseen.worlds import families, sample, seeds
 
@@ -170,7 +171,7 @@ def _measured(
     cell: Cell, capture: Capture, split: Split, targets: tuple[int, ...], settings: Settings
 ) -> dict[str, Any]:
     inputs = loading.load(capture.select(split.train), settings.size)
-    frame = normalise.measure(inputs)
+    frame = framing.measure(inputs)
     method, chosen = _row(cell)
     cfg = method.resolve(replace(chosen, steps=settings.steps), inputs, method.fields[0])
     boxed, to_user = normalise.move(inputs, frame.to_box), frame.to_box.inverse()

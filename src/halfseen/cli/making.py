@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from halfseen.cli.progress import Progress
 from halfseen.common.errors import UserError, quote
-from halfseen.common.threads import one_thread
+from halfseen.common.threads import begin_worker
 
 if TYPE_CHECKING:
     from halfseen.worlds.sample import Shot
@@ -137,7 +137,7 @@ def _each(work: Work, waiting: Mapping[str, object], order: Order) -> Iterator[l
         for name, job in waiting.items():
             yield _try(work, job, order.out / name, order)
         return
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=one_thread) as pool:
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=begin_worker) as pool:
         futures = [pool.submit(_try, work, job, order.out / name, order) for name, job in waiting.items()]
         try:
             for future in futures:

@@ -5,8 +5,11 @@ The library never calls it: it does not edit its host's environment.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
+import threading
+from multiprocessing import connection
 
 _POLICY = {
     "OMP_WAIT_POLICY": "PASSIVE",
@@ -16,6 +19,8 @@ _POLICY = {
     "NUMBA_THREADING_LAYER": "threadsafe",
 }
 _KIB = 1024
+# Exit status of a worker whose parent is gone.
+_ORPHANED = 1
 
 
 def apply_policy() -> None:
@@ -26,8 +31,21 @@ def apply_policy() -> None:
         os.environ.setdefault(name, value)
 
 
-def one_thread() -> None:
-    """For worker processes: one thread each, so that N workers use N cores."""
+def begin_worker() -> None:
+    """For worker processes: one thread each, so that N workers use N cores, and an end when whoever started them has ended."""
+    _one_thread()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    """A parent that is killed cannot stop its workers, which would wait, or work, for ever."""
+    connection.wait([sentinel])
+    os._exit(_ORPHANED)
+
+
+def _one_thread() -> None:
     os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
     import torch
 

@@ -4,8 +4,8 @@
     +z      the mean up direction of the cameras
     size    a typical camera sees, at the origin's depth, just the width (or height) of the box
 
-Where axes are parallel and meet nowhere, the depth that the files state decides the origin, and failing that a multiple of the
-distance between cameras. Methods that need their own scale apply a similarity on top. There are no per-scene tables.
+Where axes are parallel and meet nowhere, the depth that the files state decides the origin, failing that a depth that was measured
+(`poses.framing`), and failing that a multiple of the distance between cameras. Methods that need their own scale apply a similarity on top. There are no per-scene tables.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class Frame:
     source: str  # what decided the focus
 
 
-def measure(capture: Capture) -> Frame:
-    """Find the box of a posed capture (pure: nothing is moved)."""
+def measure(capture: Capture, measured: float | None = None) -> Frame:
+    """Find the box of a posed capture (pure: nothing is moved); `measured` is its typical depth, for one that states none."""
     cameras = capture.cameras()
-    focus, source = _focus(capture, cameras)
+    focus, source = _focus(capture, cameras, measured)
     up = up_axis(cameras)
     distance = float((cameras.centres - focus).norm(dim=-1).median())
     half_angle = torch.deg2rad(cameras.field_of_view().amax(-1) / 2).median()
@@ -111,27 +111,27 @@ def depth_ranges(capture: Capture) -> list[tuple[float, float]]:
     return ranges
 
 
-def _focus(capture: Capture, cameras: Cameras) -> tuple[Tensor, str]:
+def _focus(capture: Capture, cameras: Cameras, measured: float | None) -> tuple[Tensor, str]:
     """The point that the cameras look at, and what decided it."""
+    depth = known_depth(capture) or (None if measured is None else (measured, "the median depth that stereo found"))
     if len(cameras) > 1:
         point, spread = axes_focus(cameras)
         ahead = ((point - cameras.centres) * cameras.forward).sum(-1)
         met = spread >= MIN_AXES_SPREAD and bool((ahead > 0).all())
-        known = _known_depth(capture, cameras) if met else None
         # Views of a room can look past one another and meet in mid-air: what is known of depth has the last word.
-        if met and (known is None or known[0] <= MAX_DISAGREEMENT * float(ahead.median())):
+        if met and (depth is None or depth[0] <= MAX_DISAGREEMENT * float(ahead.median())):
             return point, "where the optical axes meet"
     centre = cameras.centres.mean(0)
     forward = torch.nn.functional.normalize(cameras.forward.mean(0), dim=0)
     if not bool(torch.isfinite(forward).all()) or float(forward.norm()) == 0:
         forward = cameras.forward[0]
-    depth, source = _typical_depth(capture, cameras)
-    return centre + depth * forward, source
+    z, source = depth or _guessed_depth(cameras)
+    return centre + z * forward, source
 
 
-def _known_depth(capture: Capture, cameras: Cameras) -> tuple[float, str] | None:
+def known_depth(capture: Capture) -> tuple[float, str] | None:
     """Median depth of the scene where points, depth maps or stated bounds tell it, and which of them did."""
-    z = np.concatenate([*_point_depths(capture, cameras), np.zeros(0)])
+    z = np.concatenate([*_point_depths(capture, capture.cameras()), np.zeros(0)])
     if len(z) >= _MIN_POINTS:
         return float(np.median(z)), "the median depth of the sparse points"
     some = [v.depth for v in capture.views if v.depth is not None][:_DEPTH_MAPS]
@@ -146,11 +146,8 @@ def _known_depth(capture: Capture, cameras: Cameras) -> tuple[float, str] | None
     return None
 
 
-def _typical_depth(capture: Capture, cameras: Cameras) -> tuple[float, str]:
-    """How far ahead the scene lies, and how that is known."""
-    known = _known_depth(capture, cameras)
-    if known is not None:
-        return known
+def _guessed_depth(cameras: Cameras) -> tuple[float, str]:
+    """How far ahead the scene may lie, from the cameras alone, and why."""
     if len(cameras) > 1:
         gaps = torch.cdist(cameras.centres, cameras.centres) + torch.diag(
             cameras.centres.new_full((len(cameras),), torch.inf)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from halfseen.common.rng import generator
-from halfseen.common.threads import one_thread
+from halfseen.common.threads import begin_worker
 from halfseen.worlds import corrupt, families, sample
 from halfseen.worlds.render import prepare
 from halfseen.worlds.seeds import Purpose, seed_of
@@ -72,7 +72,7 @@ class Stream:
         self._coming: dict[int, Future[_Rendered]] = {}
         self._pool: ProcessPoolExecutor | None = None
         if config.workers > 0:
-            self._pool = ProcessPoolExecutor(config.workers, mp_context=get_context("spawn"), initializer=one_thread)
+            self._pool = ProcessPoolExecutor(config.workers, mp_context=get_context("spawn"), initializer=begin_worker)
 
     def __enter__(self) -> Stream:
         return self
