@@ -23,6 +23,8 @@ from halfseen.metrics.image import psnr
 
 STEPS = 60
 ALL = ("--view-ids", "0,1,2,3,4")
+# Steps that each of the killed processes makes at least.
+KILLED_AFTER = (0, 3, 3)
 
 
 def fit(folder, out, *extra, steps=STEPS):
@@ -77,6 +79,11 @@ def test_same_seed_same_bytes_and_another_seed_other_bytes(still_life_folder, tm
     assert tensors(tmp_path / "a")["field.safetensors"] != tensors(tmp_path / "c")["field.safetensors"]
 
 
+def newest(out):
+    """The step of the newest whole checkpoint."""
+    return max((int(p.parent.name.removeprefix("step-")) for p in out.glob("checkpoints/step-*/state.json")), default=0)
+
+
 def start(folder, out, *extra):
     """The command as a process of its own that writes a checkpoint after every step."""
     code = (
@@ -90,23 +97,26 @@ def start(folder, out, *extra):
     )
 
 
-def test_a_killed_run_resumes_to_the_same_bytes(still_life_folder, tmp_path):
-    """Real processes, one killed by a real signal at a moment of its own after its first checkpoint, while levels still join."""
+def test_a_run_killed_at_random_moments_resumes_to_the_same_bytes(still_life_folder, tmp_path):
+    """Real processes, killed by a real signal: before the first checkpoint, then twice at moments of their own while levels join."""
     assert start(still_life_folder, tmp_path / "whole").wait(300) == 0
     out = tmp_path / "killed"
-    process = start(still_life_folder, out)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and len(list(out.glob("checkpoints/step-*/state.json"))) < 2:
-        time.sleep(0.01)
-    # Not the same moment in every run: any of them has to do.
-    time.sleep(random.SystemRandom().uniform(0, 1.5))
-    assert process.poll() is None, "the run was over before it could be killed"
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert not (out / "metrics.json").exists()
+    for steps in KILLED_AFTER:
+        before = newest(out)
+        process = start(still_life_folder, out, *(["--resume"] if out.exists() else []))
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not ((out / "events.jsonl").exists() and newest(out) >= before + steps):
+            time.sleep(0.01)
+        # Not the same moment in every run: any of them has to do.
+        time.sleep(random.SystemRandom().uniform(0, 0.5))
+        assert process.poll() is None, "the run was over before it could be killed"
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not (out / "metrics.json").exists()
     assert start(still_life_folder, out, "--resume").wait(300) == 0
     events = [json.loads(line)["event"] for line in (out / "events.jsonl").read_text().splitlines()]
-    assert "resume" in events
+    # One that was killed before its first checkpoint starts again.
+    assert events.count("resume") >= len(KILLED_AFTER) - 1
     assert tensors(out) == tensors(tmp_path / "whole")
     # The seconds of a run are those of all its sessions.
     assert hs.open_run(out).seconds() > max(
