@@ -33,6 +33,13 @@ def test_more_photos_need_less_geometry(views: int, share: float) -> None:
     assert config.resolve(found, _capture(views), "hashgrid") == found, "what is resolved stays"
 
 
+def test_an_object_alone_needs_coarse_levels_for_half_as_long() -> None:
+    alone = replace(_capture(3), mask_role="object")
+    found = config.resolve(config.CLASSIC, alone, "hashgrid")
+    assert found.hashgrid.coarse_to_fine == pytest.approx(config.CLASSIC.hashgrid.coarse_to_fine / 2)
+    assert config.resolve(found, alone, "hashgrid") == found, "what is resolved stays"
+
+
 def test_basic_does_not_ask_how_many_photos_there_are() -> None:
     few, many = (config.resolve(config.BASIC, _capture(n), "hashgrid") for n in (2, 12))
     assert few == many

@@ -62,6 +62,8 @@ class Config:
     # Up to so many views geometry counts in full. With V of them `opacity`, `near` and `depth` count full_until / V of that, and
     # distortion and coarse levels its square: more photos say by themselves what geometry guesses (0: always in full).
     full_until: int = 0
+    # Share of `hashgrid.coarse_to_fine` that counts for an object alone: its masks already say roughly where it is.
+    coarse_alone: float = 1.0
     # Whether an object may only be where all its masks allow it.
     hull: bool = False
     pictures: Pictures = field(default_factory=Pictures)
@@ -82,6 +84,7 @@ class Config:
         within("depth_end", self.depth_end, 1e-9, 1)
         within("distortion_from", self.distortion_from, 0, 1)
         within("full_until", self.full_until, 0, 10**6)
+        within("coarse_alone", self.coarse_alone, 0, 1)
         within("near_share", self.near_share, 0, 1)
 
     @property
@@ -102,6 +105,7 @@ CLASSIC = replace(
     depth=0.5,
     depth_end=0.1,
     full_until=3,
+    coarse_alone=0.5,
     hull=True,
     # On fern at 3 views depth as a loss takes 0.8 dB and more from Gaussians, which begin where it says; opacity gives 0.1.
     pictures=Pictures(opacity=0.05),
@@ -114,9 +118,11 @@ def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
     bounded = capture.mask_role == "object"
     cfg = _for_views(cfg, len(capture))
     grid, planes = cfg.hashgrid, cfg.triplane
+    if bounded:
+        grid = replace(grid, coarse_to_fine=cfg.coarse_alone * grid.coarse_to_fine)
     grid = grid if grid.bounded is not None else replace(grid, bounded=bounded)
     planes = planes if planes.bounded is not None else replace(planes, bounded=bounded)
-    settings: dict[str, Any] = {"hashgrid": grid, "triplane": planes, "kind": kind}
+    settings: dict[str, Any] = {"hashgrid": grid, "triplane": planes, "kind": kind, "coarse_alone": 1.0}
     return replace(cfg, **settings)
 
 
