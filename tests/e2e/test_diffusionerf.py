@@ -111,6 +111,10 @@ def test_geometric_needs_no_prior(capture: Path, tmp_path: Path) -> None:
     settings = sets(FIELDS["hashgrid"])
     common = ("--method", "diffusionerf", "--variant", "geometric", "--views", 2, "--steps", 8, "--max-size", 48)
     assert cli("reconstruct", capture, "--out", tmp_path / "r", *common, *settings) == 0
+    # What a run is, it knows itself: going on needs no --method.
+    assert cli("reconstruct", capture, "--out", tmp_path / "r", "--resume") == 0
+    assert cli("reconstruct", capture, "--out", tmp_path / "r", "--resume", "--method", "diffusionerf") == 0
+    assert cli("reconstruct", capture, "--out", tmp_path / "r", "--resume", "--method", "plain") == 2
     events = [json.loads(line) for line in (tmp_path / "r" / "events.jsonl").read_text().splitlines()]
     assert torch.isfinite(torch.tensor(events[-1]["psnr_inputs"]))
 

@@ -211,8 +211,9 @@ def test_evaluation_says_what_it_could_not_measure(pair, still_life_folder, caps
     assert cli("evaluate", pair / "a", "--lpips", "alex=nowhere.pth,heads.pth") == 2
 
 
-def test_memory_is_estimated_within_a_third(still_life_folder, tmp_path):
-    """In a process of its own, whose peak is its own; a fit with the default sizes. Real captures: 22 % below to 4 % below."""
+@pytest.mark.parametrize("field", ["hashgrid", "gaussians"])
+def test_memory_is_estimated_within_a_quarter(still_life_folder, tmp_path, field):
+    """In a process of its own, whose peak is its own; a fit with the default sizes."""
     command = [
         sys.executable,
         "-m",
@@ -223,12 +224,14 @@ def test_memory_is_estimated_within_a_third(still_life_folder, tmp_path):
         str(tmp_path / "r"),
         "--steps",
         "40",
+        "--field",
+        field,
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     said = re.search(r"and (\d+) MiB, of which", done.stderr)
     assert said is not None, done.stderr
     peak = json.loads((tmp_path / "r" / "metrics.json").read_text())["peak_memory_mib"]
-    assert float(said[1]) == pytest.approx(peak, rel=1 / 3)
+    assert float(said[1]) == pytest.approx(peak, rel=0.25)
 
 
 # PSNR of held-out views after 150 steps, as it was when these numbers were frozen; a worse fit fails.

@@ -18,6 +18,7 @@ from support import SMALL_FIT, cli
 
 import halfseen as hs
 from halfseen.common.errors import UserError
+from halfseen.data import normalise
 from halfseen.data.load import load
 from halfseen.metrics.image import psnr
 
@@ -333,7 +334,6 @@ def test_a_broken_fit_is_reported_and_not_repaired(still_life_folder, tmp_path, 
 
 def test_a_paused_generator_stands_still_and_previews_are_rendered_on_demand(still_life_folder):
     """Methods are generators: a viewer pauses, a test stops early, nobody is called back."""
-    from halfseen.data import normalise
     from halfseen.methods.plain.algorithm import METHOD
     from halfseen.runs.snapshot import Knobs
 

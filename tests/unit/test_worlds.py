@@ -2,10 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
-import time
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,7 +25,6 @@ from halfseen.worlds import (
     sample,
     seeds,
     shapes,
-    stream,
 )
 from halfseen.worlds import mesh as X
 from halfseen.worlds.assemble import Assembly
@@ -196,15 +191,6 @@ def test_a_long_drive_ends_before_the_street_does():
         assert float(cameras.centres[:, 1].abs().max()) < 1.0
 
 
-def test_a_stream_photographs_its_frames_the_same_way_at_any_position():
-    config = stream.StreamConfig(("chairs",), (16, 16), views=2, window=2, workers=0, corruption=corrupt.Camera())
-    with stream.Stream(config) as one, stream.Stream(config) as two:
-        first = [one.draw(k).rgb for k in range(4)]
-        assert torch.equal(two.draw(3).rgb, first[3])
-    with stream.Stream(replace(config, corruption=None)) as clean:
-        assert not torch.equal(clean.draw(3).rgb, first[3])
-
-
 @pytest.mark.parametrize("name", sorted(layouts.LAYOUTS))
 def test_layouts_give_the_cameras_they_promise(name):
     object_, room = layouts.Stage((0, 0, 0), 2.0, 1.0), layouts.Stage((0, 0, 0.8), 1.5, 0.7, (2.5, 2.0, 1.2), 1.45)
@@ -240,71 +226,6 @@ def test_seeds_of_different_purposes_never_meet():
         assert end <= start
     with pytest.raises(ValueError, match="claims"):
         seeds.seed_of("claims", 10**7)
-
-
-CONFIG = stream.StreamConfig(("chairs", "tabletop"), (16, 16), views=3, window=2, reuse=2, workers=0)
-
-
-def test_a_stream_resumes_at_any_position():
-    with stream.Stream(CONFIG) as source:
-        whole = [source.draw(i) for i in range(20)]
-    with stream.Stream(CONFIG) as source:
-        tail = [source.draw(i) for i in range(12, 20)]
-        assert len(source._worlds) <= CONFIG.window
-    for a, b in zip(whole[12:], tail, strict=True):
-        assert (a.world, a.view) == (b.world, b.view)
-        assert torch.equal(a.rgb, b.rgb)
-
-
-def test_workers_give_the_same_frames():
-    from dataclasses import replace
-
-    with stream.Stream(CONFIG) as one, stream.Stream(replace(CONFIG, workers=1)) as other:
-        for position in (0, 7, 8):
-            assert torch.equal(one.draw(position).rgb, other.draw(position).rgb)
-
-
-def test_workers_end_when_their_parent_is_killed(tmp_path):
-    script = tmp_path / "parent.py"
-    script.write_text(
-        "import sys, time\n"
-        "from halfseen.worlds.stream import Stream, StreamConfig\n"
-        "if __name__ == '__main__':\n"
-        "    source = Stream(StreamConfig(('rooms',), (24, 16), views=2, window=1, workers=1))\n"
-        "    source.draw(0)\n"
-        "    print(*source._pool._processes, flush=True)\n"
-        "    time.sleep(600)\n"
-    )
-    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
-    try:
-        workers = [int(n) for n in parent.stdout.readline().split()]
-    finally:
-        parent.kill()
-        parent.communicate()
-    assert workers
-    deadline = time.monotonic() + 30
-    while any(running(n) for n in workers) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(running(n) for n in workers)
-
-
-def running(number):
-    """Whether a process works or waits, and is not merely remembered."""
-    try:
-        state = Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-def test_each_frame_serves_about_as_often_as_asked():
-    config = stream.StreamConfig(("chairs",), (16, 16), views=10, window=8, reuse=10)
-    draws = [stream.pick(config, p) for p in range(20_000)]
-    middle = [d for d in draws if 20 <= d[0] < 150]
-    assert len(middle) / (130 * 10) == pytest.approx(10, rel=0.05)
-    for position, (world, _) in enumerate(draws):
-        first = position // 100
-        assert first <= world < first + 8
 
 
 def test_photographs_stay_pictures_and_differ():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from halfseen.api.evaluation import compare, evaluate
 from halfseen.api.exporting import export, report
-from halfseen.api.reconstruction import METHODS, reconstruct
+from halfseen.api.reconstruction import METHODS, default_out, reconstruct
 from halfseen.api.rendering import Frames, orbit, read_cameras, render
 from halfseen.common.files import new_folder
 from halfseen.data import check as checks
@@ -27,6 +27,7 @@ __all__ = [
     "check",
     "compare",
     "convert",
+    "default_out",
     "evaluate",
     "export",
     "load",

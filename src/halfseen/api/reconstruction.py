@@ -108,13 +108,15 @@ def reconstruct(
     if not isinstance(capture, Capture):
         capture = formats.read([Path(capture)])
     capture.cameras()
+    if resume and method == "auto" and out is not None:
+        method = str(runs.open_run(Path(out)).config["request"]["method"])
     chosen = _method(method)
     split = protocols.choose(capture, views, view_ids)
     if resume and views is None and view_ids is None and out is not None:
         split = _split_of(runs.open_run(Path(out)), len(capture))
     request = _request(chosen, variant, field, split, max_size, seed, steps, settings, priors)
     where = device_named(device)
-    path = Path(out) if out is not None else Path("runs") / f"{capture.folder.resolve().name}-{chosen.name}"
+    path = Path(out) if out is not None else default_out(capture.folder.resolve().name, method)
     if resume and budget is not None:
         raise UserError(
             "--budget cannot be changed once a run has begun",
@@ -123,12 +125,17 @@ def reconstruct(
             do="Leave --budget out.",
         )
     if resume:
-        run = _reopen(path, request, capture, split)
+        run = _reopen(path, chosen, request, capture, split)
     else:
         run = _create(path, chosen, request, capture, split, where, budget)
     if not run.finished:
         _fit(run, chosen, where, on_start, on_snapshot, capture.select(_thinned(split.test)))
     return run
+
+
+def default_out(capture: str, method: str) -> Path:
+    """Where a run lies if nobody says: by the capture's name, and by the method that `auto` stands for."""
+    return Path("runs") / f"{capture}-{_method(method).name}"
 
 
 def _method(name: str) -> Method:
@@ -275,16 +282,16 @@ def _check_masks(capture: Capture) -> None:
             )
 
 
-def _reopen(path: Path, request: Request, capture: Capture, split: Split) -> Run:
+def _reopen(path: Path, method: Method, request: Request, capture: Capture, split: Split) -> Run:
     """Open a run to go on with it; it must have been asked for the same thing on the same photos."""
     run = runs.open_run(path)
     asked, omitted = (
         configs.to_plain(request),
-        configs.to_plain(_request(_method("auto"), None, None, split, DEFAULT_MAX_SIZE, 0, None, ())),
+        configs.to_plain(_request(method, None, None, split, DEFAULT_MAX_SIZE, 0, None, ())),
     )
     stored = run.config.get("request", {})
     # What is left at its default is taken from the run; only a contradiction is refused.
-    different = [k for k in asked if asked[k] != stored.get(k) and asked[k] != omitted[k]]
+    different = [k for k in asked if asked[k] != stored.get(k) and (k == "method" or asked[k] != omitted[k])]
     if different:
         raise UserError(
             f"run {quote(str(path))} was started with other settings",

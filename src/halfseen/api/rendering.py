@@ -68,7 +68,8 @@ def orbit(run: Run, count: int = ORBIT_FRAMES) -> Cameras:
             "--orbit needs a number of frames", got=str(count), accepted="1 or more", do="Write --orbit 60."
         )
     capture = run.capture()
-    cameras, frame = capture.cameras(), normalise.measure(capture)
+    cameras = capture.cameras()
+    frame = normalise.of_box(run.to_user.inverse(), cameras, run.config["normalised_by"])
     towards = cameras.centres - frame.focus
     arc = _arc(towards, frame.up)
     if arc is None and len(cameras) > 1 and float(checks.view_angles(cameras, frame.focus).max()) < ORBIT_SPREAD:

@@ -11,7 +11,6 @@ import tyro
 from halfseen.cli.progress import Progress, duration, say, seconds_of
 from halfseen.common import jit
 from halfseen.common.errors import UserError, quote
-from halfseen.common.threads import peak_memory_mib
 
 if TYPE_CHECKING:
     from halfseen.methods.contract import Estimate
@@ -62,7 +61,7 @@ class Reconstruct:
 
         capture = api.load(*self.capture, layout=self.format)
         name = capture.folder.resolve().name if len(self.capture) == 1 else "photos"
-        out = self.out or Path("runs") / f"{name}-{self.method}"
+        out = self.out or api.default_out(name, self.method)
         if jit.is_cold():
             say("compiling the kernels; this happens once and takes about half a minute")
         progress = Progress("fitting")
@@ -104,10 +103,8 @@ def _announce(run: Run, estimate: Estimate | None) -> None:
         f"method {request['method']} {request['variant']}, field {request['field']}; scene found by {run.config['normalised_by']}"
     )
     if estimate is not None:
-        here = peak_memory_mib() or 0.0
-        say(
-            f"estimate: {duration(estimate.seconds)} and {here + estimate.bytes / 2**20:.0f} MiB, of which the program holds {here:.0f} already"
-        )
+        peak, held = estimate.peak / 2**20, estimate.held / 2**20
+        say(f"estimate: {duration(estimate.seconds)} and {peak:.0f} MiB, of which the program holds {held:.0f} already")
     else:
         say(f"resuming after step {run.checkpoints()[-1]}")
 

@@ -62,6 +62,14 @@ def measure(capture: Capture, measured: float | None = None) -> Frame:
     return Frame(Similarity(scale, rotation, -scale * (rotation @ focus)), focus, up, distance, source)
 
 
+def of_box(to_box: Similarity, cameras: Cameras, source: str) -> Frame:
+    """The frame of a box that was decided before, for cameras of the user's frame."""
+    to_user = to_box.inverse()
+    focus = to_user.points(cameras.c2w.new_zeros(1, 3))[0]
+    up = to_user.rotation.to(focus) @ focus.new_tensor([0, 0, 1])
+    return Frame(to_box, focus, up, float((cameras.centres - focus).norm(dim=-1).median()), source)
+
+
 def up_axis(cameras: Cameras) -> Tensor:
     """The direction [3] that photographers held up: at right angles to the cameras' x axes, which people keep level.
 

@@ -19,8 +19,8 @@ from halfseen.fields.contract import Background, RaySamples, Rendering, Window
 from halfseen.fields.operators import Marched
 from halfseen.fields.samplers import Sampling
 
-# Rays rendered at once when no gradient is needed; bounds memory to about 200 MB.
-_CHUNK = 4096
+# Rays rendered at once when no gradient is needed; bounds memory to about 100 MB (four times as many: 320 MB, and no faster).
+_CHUNK = 1024
 # Samples of a ray that are looked at first; each further look takes twice as many. A ray is dark below this share of the least weight.
 _FIRST_LOOK, _MARGIN = 24, 0.5
 # Opacity below which a ray met nothing.

@@ -20,7 +20,8 @@ class Estimate:
     """What a reconstruction will cost here."""
 
     seconds: float
-    bytes: int
+    peak: int  # bytes that the program will hold at most, itself included
+    held: int  # bytes of these that it held before the fit
     before: float = 0.0  # of these seconds, what passes before the first step
 
 
