@@ -64,6 +64,7 @@ class Request:
     steps: int | None
     settings: tuple[str, ...]
     priors: tuple[str, ...] = ()
+    profile: str = "small"
 
 
 def device_named(name: str) -> torch.device:
@@ -86,6 +87,7 @@ def reconstruct(
     out: str | Path | None = None,
     method: str = "auto",
     variant: str | None = None,
+    profile: str = "small",
     field: str | None = None,
     views: int | None = None,
     view_ids: Sequence[int] | None = None,
@@ -114,7 +116,7 @@ def reconstruct(
     split = protocols.choose(capture, views, view_ids)
     if resume and views is None and view_ids is None and out is not None:
         split = _split_of(runs.open_run(Path(out)), len(capture))
-    request = _request(chosen, variant, field, split, max_size, seed, steps, settings, priors)
+    request = _request(chosen, variant, field, split, max_size, seed, steps, settings, priors, profile)
     where = device_named(device)
     path = Path(out) if out is not None else default_out(capture.folder.resolve().name, method)
     if resume and budget is not None:
@@ -161,9 +163,12 @@ def _request(
     steps: int | None,
     settings: tuple[str, ...],
     priors: tuple[str, ...] = (),
+    profile: str = "small",
 ) -> Request:
-    variants = tuple(method.variants)
-    for what, value, accepted in (("variant", variant, variants), ("field", field, method.fields)):
+    profiles = tuple(method.profiles)
+    variants = tuple(method.profiles.get(profile, ()))
+    asked = (("profile", profile, profiles), ("variant", variant, variants), ("field", field, method.fields))
+    for what, value, accepted in asked:
         if value is not None and value not in accepted:
             raise UserError(
                 f"method {method.name} has no such {what}",
@@ -185,6 +190,7 @@ def _request(
         steps,
         settings,
         priors,
+        profile,
     )
 
 
@@ -196,7 +202,7 @@ def _method_config(method: Method, request: Request, capture: Capture) -> Any:
             accepted=", ".join(method.fields),
             do="Use --field.",
         )
-    cfg = method.variants[request.variant]
+    cfg = method.profiles[request.profile][request.variant]
     for text in request.priors:
         cfg = _with_prior(method, cfg, text)
     cfg = configs.apply_overrides(cfg, request.settings)
@@ -384,7 +390,7 @@ def _show(pairs: list[tuple[torch.Tensor, torch.Tensor]], path: Path) -> None:
 
 
 def _provenance(capture: Capture, request: Request, priors: tuple[str, ...]) -> dict[str, Any]:
-    known = [{"name": Path(p).name, "sha256": sha256(weights.find(p) / weights.MODEL)} for p in priors]
+    known = [{"name": Path(p).name, "sha256": sha256(weights.file_of(p))} for p in priors]
     return {
         **provenance.describe(capture),
         "method": request.method,

@@ -30,7 +30,7 @@ from halfseen.methods.contract import Method
 from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
 from halfseen.poses import framing
-from halfseen.priors.weights import MODEL, find
+from halfseen.priors.weights import file_of
 from halfseen.worlds import families, sample, seeds
 
 Tier = Literal["quick", "full"]
@@ -113,7 +113,7 @@ def cells(tier: Tier, captures: Path | None, method: str = "plain") -> list[Cell
 def path_of(cell: Cell, out: Path) -> Path:
     """The file of a cell: its name is a hash of what it is, of the settings of its tier and its row, and of the priors it uses."""
     method, cfg = _row(cell)
-    weights = [sha256(find(name) / MODEL) for name in method.priors_of(cfg)]
+    weights = [sha256(file_of(name)) for name in method.priors_of(cfg)]
     plain = json.dumps([asdict(cell), asdict(TIERS[cell.tier]), to_plain(cfg), *weights], sort_keys=True)
     return out / CELLS / f"{hashlib.sha256(plain.encode()).hexdigest()[:16]}.json"
 

@@ -35,8 +35,8 @@ class Reconstruct:
     """Use this many input views, chosen by the capture's protocol; the rest is held out."""
     view_ids: str | None = None
     """Use exactly these views, such as 1,10,19 (see 'halfseen data info')."""
-    profile: Literal["small"] = "small"
-    """Sizes of networks and fields; the paper profile comes with the methods that have one."""
+    profile: Literal["small", "paper"] = "small"
+    """Sizes of networks and fields: small ones for a laptop, or those of the method's paper."""
     max_size: int = 256
     """Longer side of the photos while fitting, in pixels."""
     steps: int | None = None
@@ -70,6 +70,7 @@ class Reconstruct:
             out=out,
             method=self.method,
             variant=self.variant,
+            profile=self.profile,
             field=self.field,
             views=self.views,
             view_ids=_ids(self.view_ids),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -56,6 +56,13 @@ class Method:
     priors_of: Callable[[Any], tuple[str, ...]] = lambda cfg: ()  # names or folders of the priors that a config uses
     # (config, role, name or path, weight or None for its own)
     with_prior: Callable[[Any, str, str, float | None], Any] = lambda cfg, *_: cfg
+    # The variants at the sizes of the paper, where it has any.
+    paper: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def profiles(self) -> Mapping[str, Mapping[str, Any]]:
+        """The variants by profile; without sizes of a paper there is `small` alone."""
+        return {"small": self.variants, **({"paper": self.paper} if self.paper else {})}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MODEL, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 PACKAGED = Path(__file__).parent / "shipped"
 SCHEMA = 1
+# A prior of others comes as one file instead of a folder.
+FOREIGN = (".pt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,21 @@ def find(name_or_path: str | Path) -> Path:
             do="Correct the name, or train one with halfseen prior train.",
         )
     return folder
+
+
+def file_of(name_or_path: str | Path) -> Path:
+    """The file that holds a prior's weights."""
+    path = Path(name_or_path)
+    if path.suffix not in FOREIGN:
+        return find(name_or_path) / MODEL
+    if not path.is_file():
+        raise UserError(
+            f"no prior {quote(str(name_or_path))} is here",
+            got="no such file",
+            accepted="a file",
+            do="Correct the path.",
+        )
+    return path
 
 
 def shipped_names() -> tuple[str, ...]:

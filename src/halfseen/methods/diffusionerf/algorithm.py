@@ -25,7 +25,7 @@ from halfseen.fields import kinds
 from halfseen.fields.contract import Rendering
 from halfseen.methods.contract import Method
 from halfseen.methods.diffusionerf import cameras, geometric, score
-from halfseen.methods.diffusionerf.config import VARIANTS, Config
+from halfseen.methods.diffusionerf.config import PAPER, VARIANTS, Config
 from halfseen.methods.diffusionerf.training import load_denoiser
 from halfseen.methods.photometric import config as photometric
 from halfseen.methods.photometric import cost, fit, losses
@@ -85,7 +85,8 @@ def _pulled(
     level = score.level_at(cfg.score, schedules.squared_cosine(), progress)
     # A photo's own colours are right as they are: only the depth behind them is pulled.
     pulled = (cfg.pulls != "depth" and not patch.of_photo, cfg.pulls != "colour")
-    out = {"prior": score.pull(patch.rgb, patch.z, denoiser, level, rule, cfg.score, pulled=pulled)}
+    z = patch.z * (cfg.score.metric_depth / _typical_depth(going)) if rule == "metric" else patch.z
+    out = {"prior": score.pull(patch.rgb, z, denoiser, level, rule, cfg.score, pulled=pulled)}
     extra = geometric.terms(patch.rendering, going.photos.cameras, cfg.geometric, step, progress, geometric.ON_PATCHES)
     return out | {f"patch_{k}": v for k, v in extra.items()}
 
@@ -152,6 +153,7 @@ def with_prior(cfg: Config, role: str, name: str, weight: float | None) -> Confi
 METHOD = Method(
     name="diffusionerf",
     variants=VARIANTS,
+    paper=PAPER,
     fields=tuple(kinds.CONFIGS),
     config=Config,
     resolve=resolve,

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from halfseen.common.config import within
 from halfseen.common.errors import UserError, quote
 from halfseen.common.rng import derive_seed, generator
 from halfseen.methods.contract import Recipe
-from halfseen.priors import patches, samplers, weights
+from halfseen.priors import patches, published, samplers, weights
 from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, eps_of, level_from_sigma, noised
 from halfseen.priors.denoisers import clipped, of_noise
 from halfseen.priors.networks import patch_small
@@ -151,7 +152,10 @@ def networks(config: Config) -> Mapping[str, nn.Module]:
 
 
 def load_denoiser(name_or_path: str, device: torch.device) -> tuple[Denoiser, patches.Rule]:
-    """The denoiser of a trained patch prior, and how it wants depth."""
+    """The denoiser of a trained patch prior, or of the published checkpoint (.pt), and how it wants depth."""
+    if Path(name_or_path).suffix in weights.FOREIGN:
+        net = published.load(Path(name_or_path))
+        return of_noise(net.to(device), squared_cosine()), "metric"
     stored = weights.load(name_or_path)
     if stored.config.get("role") != PATCH_RGBD.role:
         raise UserError(
