@@ -9,6 +9,7 @@ import pytest
 import torch
 from support import as_bytes, cli, dotted
 
+import halfseen as hs
 from halfseen.common.files import sha256
 from halfseen.data import transforms_write
 
@@ -71,6 +72,17 @@ def test_training_writes_numbers_sheets_and_a_card(prior: Path, capsys: pytest.C
     card = (prior / "README.md").read_text()
     assert "disparity_0.35" in card
     assert "worlds" in card
+
+
+def test_a_prior_is_saved_and_loaded_as_a_folder(prior: Path, tmp_path: Path) -> None:
+    loaded = hs.load_prior(prior)
+    assert loaded.role == "patch"
+    loaded.save_pretrained(tmp_path / "copy")
+    assert {p.name for p in (tmp_path / "copy").iterdir()} == {"model.safetensors", "config.json", "README.md"}
+    again = hs.load_prior(tmp_path / "copy")
+    assert again.card == loaded.card
+    for name, value in loaded.networks["denoiser"].state_dict().items():
+        assert torch.equal(value, again.networks["denoiser"].state_dict()[name]), name
 
 
 def test_training_goes_on_from_published_weights(prior: Path, tmp_path: Path) -> None:

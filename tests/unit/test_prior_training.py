@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.tracking import GeneralTracker
 from torch import Tensor, nn
 
 from halfseen.common.errors import UserError
@@ -116,6 +118,38 @@ def test_a_killed_training_ends_in_the_same_bytes(tmp_path: Path) -> None:
     assert whole.keys() == again.keys()
     for name, value in whole.items():
         assert torch.equal(value, again[name]), name
+
+
+class Kept(GeneralTracker):
+    """A tracker of accelerate's own kind that keeps what it is told."""
+
+    name = "kept"
+    requires_logging_directory = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[tuple[int, dict[str, float]]] = []
+
+    @property
+    def tracker(self) -> None:
+        return None
+
+    def store_init_configuration(self, values: dict[str, object]) -> None:
+        pass
+
+    def log(self, values: dict[str, float], step: int, **_: object) -> None:
+        self.rows.append((step, values))
+
+
+def test_a_tracker_gets_the_numbers_of_the_log(tmp_path: Path) -> None:
+    config, kept = tiny_config(), Kept()
+    for _ in training.train(TinyTask(config), config.loop, tmp_path, accel=training.accelerator("cpu", kept)):
+        pass
+    logged = [json.loads(line) for line in (tmp_path / training.LOG).read_text().splitlines()]
+    assert [step for step, _ in kept.rows] == [row["step"] for row in logged]
+    assert kept.rows[-1][1]["loss"] == pytest.approx(logged[-1]["loss"], abs=1e-6)
+    with pytest.raises(UserError, match="this tracker is not here"):
+        training.accelerator("cpu", "nobody")
 
 
 def test_pieces_add_up_to_a_batch(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from halfseen.api.evaluation import compare, evaluate
 from halfseen.api.exporting import export, report
+from halfseen.api.priors import load_prior
 from halfseen.api.reconstruction import METHODS, default_out, reconstruct
 from halfseen.api.rendering import Frames, orbit, read_cameras, render
 from halfseen.common.files import new_folder
@@ -31,6 +32,7 @@ __all__ = [
     "evaluate",
     "export",
     "load",
+    "load_prior",
     "open_run",
     "orbit",
     "read_cameras",

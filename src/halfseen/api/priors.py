@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,11 @@ from halfseen.common.jsonfile import read_json, write_json
 from halfseen.methods.contract import Recipe
 from halfseen.methods.diffusionerf.training import PATCH_RGBD
 from halfseen.priors import training, weights
+from halfseen.priors.ema import named
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from accelerate.tracking import GeneralTracker
+    from torch import Tensor, nn
 
     from halfseen.priors.training import Progress
 
@@ -48,11 +50,15 @@ def train(
     begin: str | Path | None = None,
     device: str = "auto",
     seconds: float | None = None,
+    track: str | GeneralTracker | None = None,
 ) -> Iterator[Progress]:
-    """Train a prior in a folder, or go on there; `begin` names weights to go on from. Ends after `seconds` if they are given."""
+    """Train a prior in a folder, or go on there; `begin` names weights to go on from. Ends after `seconds` if they are given.
+
+    `track` is a tracker that accelerate knows, such as trackio, or one of its GeneralTracker.
+    """
     chosen = recipe(name)
     cfg = _config(chosen, out, settings, begin)
-    accel = training.accelerator(device)
+    accel = training.accelerator(device, track, out)
     start = None
     if begin is not None:
         stored = weights.load(begin)
@@ -125,25 +131,49 @@ Licence: as the package. To repeat: `halfseen prior train {chosen.name} --out fo
 """
 
 
-def load(name_or_path: str | Path) -> tuple[Recipe, Any, dict[str, Any], weights.Stored]:
-    """(recipe, its config, networks ready for use, what was stored) of a prior."""
+@dataclass(frozen=True)
+class Prior:
+    """A trained prior, ready for use."""
+
+    recipe: Recipe
+    config: Any  # of its recipe
+    networks: Mapping[str, nn.Module]
+    stored: weights.Stored
+
+    @property
+    def role(self) -> str:
+        """What methods ask for."""
+        return self.recipe.role
+
+    @property
+    def card(self) -> str:
+        """Its model card."""
+        return (self.stored.folder / weights.CARD).read_text(encoding="utf-8")
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write it as a folder: model.safetensors, config.json and README.md."""
+        weights.save(Path(folder), named(self.networks), self.stored.config, self.card)
+
+
+def load_prior(name_or_path: str | Path) -> Prior:
+    """The prior of a shipped name, or of a folder that `Prior.save_pretrained` or `halfseen prior publish` wrote."""
     stored = weights.load(name_or_path)
     chosen = recipe(str(stored.config["recipe"]))
     cfg: Any = configs.from_plain(chosen.config, stored.config["config"], "config.json: config")
     nets = chosen.networks(cfg)
     weights.fill(nets, stored)
-    return chosen, cfg, dict(nets), stored
+    return Prior(chosen, cfg, nets, stored)
 
 
 def sample(name_or_path: str | Path) -> Tensor:
     """A sheet [H, W, 3] of what a prior makes of noise."""
     import torch
 
-    chosen, cfg, nets, _ = load(name_or_path)
-    task = chosen.task(replace(cfg, workers=0))
+    prior = load_prior(name_or_path)
+    task = prior.recipe.task(replace(prior.config, workers=0))
     try:
         with torch.no_grad():
-            return task.sheet(nets)
+            return task.sheet(prior.networks)
     finally:
         task.close()
 

@@ -72,6 +72,8 @@ class PriorTrain:
     """Change a setting of the recipe, such as loop.batch=32; may be given several times."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
+    track: str | None = None
+    """Give the numbers to this tracker too, such as trackio, tensorboard or wandb (its package has to be installed)."""
 
     def run(self) -> None:
         from halfseen.api import priors
@@ -79,7 +81,13 @@ class PriorTrain:
         seconds = seconds_of(self.budget) if self.budget else None
         progress = Progress("training")
         for p in priors.train(
-            self.prior, self.out, settings=self.set, begin=self.begin, device=self.device, seconds=seconds
+            self.prior,
+            self.out,
+            settings=self.set,
+            begin=self.begin,
+            device=self.device,
+            seconds=seconds,
+            track=self.track,
         ):
             progress.update(p.step, p.total, f"loss {p.terms['loss']:.4f}")
             if p.validation is not None:

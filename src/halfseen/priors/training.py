@@ -20,15 +20,18 @@ from torch import Tensor, nn
 
 from halfseen.common import checkpoint
 from halfseen.common.config import within
-from halfseen.common.errors import UserError
+from halfseen.common.errors import UserError, quote
 from halfseen.priors.contract import Batch, TrainingTask
 from halfseen.priors.ema import Ema, named
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from accelerate.tracking import GeneralTracker
 
 LOG, CHECKPOINTS = "log.jsonl", "checkpoints"
 _DIGITS = 8
+# What trackers file the numbers under.
+_PROJECT = "halfseen"
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,29 @@ def rate(cfg: LoopConfig, step: int, started: int) -> float:
     return cosine * min(1.0, (step - started) / max(cfg.warm, 1))
 
 
-def accelerator(device: str = "auto") -> Accelerator:
-    """The processes of this training. Precision is the loop's own affair: accelerate allows one for the life of a process."""
-    from accelerate import Accelerator
+def accelerator(
+    device: str = "auto", track: str | GeneralTracker | None = None, folder: Path | None = None
+) -> Accelerator:
+    """The processes of this training, and whoever keeps its numbers besides the log: the name of a tracker, or one itself.
 
-    return Accelerator(cpu=device == "cpu" or not torch.cuda.is_available())
+    Precision is the loop's own affair: accelerate allows one for the life of a process.
+    """
+    from accelerate import Accelerator
+    from accelerate.tracking import get_available_trackers
+
+    known = [str(t) for t in get_available_trackers()]
+    if isinstance(track, str) and track not in known:
+        raise UserError(
+            "this tracker is not here",
+            got=quote(track),
+            accepted=", ".join(known) or "none: no package of a tracker is installed",
+            do="Install its package (pip install halfseen[track] brings trackio), or leave --track out: log.jsonl has it all.",
+        )
+    cpu = device == "cpu" or not torch.cuda.is_available()
+    accel = Accelerator(cpu=cpu, log_with=track, project_dir=folder)
+    if track is not None:
+        accel.init_trackers(_PROJECT)
+    return accel
 
 
 def halved(cfg: LoopConfig, device: torch.device) -> bool:
@@ -128,6 +149,7 @@ def train(
             if step % cfg.log_every == 0 or found is not None:
                 seconds = time.monotonic() - began
                 _log(folder, {"step": step, "seconds_a_step": seconds / (step - first), **values, **(found or {})})
+                accel.log({**values, **(found or {})}, step=step)
             if last or step % cfg.save_every == 0:
                 saved = save(folder, step, started, nets, ema, optimiser, cfg.keep)
         accel.wait_for_everyone()
