@@ -20,7 +20,6 @@ from halfseen.fields import (
     kinds,
     occupancy,
     samplers,
-    seen,
     triplane,
     volume,
     volumetric,
@@ -336,41 +335,6 @@ def test_who_looks_at_a_field_that_is_being_fitted_sees_one_state_of_it(kind):
     assert all(torch.isfinite(p).all() for p in pictures)
     if kind == "gaussians":
         assert len(field) != 400
-
-
-class Wall:
-    """A field that is an opaque plane x = 0, seen from x > 0."""
-
-    to_user = Similarity.identity()
-
-    def render(self, cameras, *, window=None, pixels=None, background, generator=None):
-        from halfseen.fields.contract import Rendering
-
-        width, height = cameras.size()
-        xy = rays.pixel_centres(width, height)
-        ray = rays.cast(cameras, torch.zeros(len(xy), dtype=torch.long), xy)
-        t = -ray.origins[:, 0] / ray.directions[:, 0]
-        hit = t > 0
-        depth = torch.where(hit, t * ray.z_scale, torch.zeros_like(t)).reshape(height, width)
-        return Rendering(torch.zeros(height, width, 3), depth, hit.reshape(height, width).double(), depth)
-
-
-def test_seen_counts_the_views_that_see_a_point_and_not_those_behind_a_wall():
-    up, focus = torch.tensor([0, 0, 1.0], dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
-    eyes = torch.tensor([[3.0, 0, 0], [3.0, 1.0, 0], [-3.0, 0, 0]], dtype=torch.float64)
-    cameras = cams.make(paths.look_at(eyes, focus, up), (40.0, 40.0, 20.0, 20.0), (40, 40))
-    witness = seen.witness(Wall(), cameras)
-    points = torch.tensor([[0, 0, 0], [-1.0, 0, 0], [0, -1.5, 0], [0, 9.0, 0]], dtype=torch.float64)
-    # On the wall (the third camera looks at its back, which is the same surface), behind it, at the edge of view, outside.
-    assert seen.count_views(witness, points).tolist() == [3, 1, 2, 0]
-    # What a photo's mask says nothing of, it did not see.
-    left = torch.zeros(40, 40)
-    left[:, :4] = 1
-    masked = seen.witness(Wall(), cameras, [None, left, torch.zeros(40, 40)])
-    assert seen.count_views(masked, points).tolist() == [1, 0, 1, 0]
-    picture = Wall().render(cameras[0], background=(0, 0, 0))
-    map_ = seen.seen_map(witness, picture, cameras[0])
-    assert int(map_[20, 20]) == seen.TWO_VIEWS
 
 
 def test_psnr_of_a_known_error():

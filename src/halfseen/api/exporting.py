@@ -104,7 +104,12 @@ def _splats(run: Run, path: Path, on_step: Callable[[int, int], None]) -> list[s
 
 
 def _views_of(run: Run, field: Gaussians) -> Any:
-    """How many photos see each Gaussian, 2 for two or more."""
+    """How many photos see each Gaussian, 2 for two or more.
+
+    Nothing is asked about sides, as it is for pixels and vertices: a flat Gaussian is one thing with one colour that shows on both,
+    so a photo of either side saw it, and the sign of its shortest axis means nothing. A layer that lies behind another by less
+    than the tolerance of depth counts with it.
+    """
     witness = frames.witness_of(field, run.capture())
     return seen.count_views(witness, field.values["xyz"].detach().cpu()).clamp(max=2)
 

@@ -20,6 +20,7 @@ from halfseen.fields import seen
 from halfseen.fields.contract import Field
 from halfseen.fields.seen import Witness
 from halfseen.images import resize
+from halfseen.worlds.mesh import smooth_normals
 
 # Half width of the space that is meshed in box units, and cells along a side.
 _HALF, SIDE = 1.25, 128
@@ -66,7 +67,9 @@ def of(field: Field, around: Cameras, witness: Witness, side: int = SIDE) -> Mes
     vertices, faces = marching.surface(values.double().numpy())
     xyz = torch.from_numpy(vertices) * cell - _HALF
     rgb = _interpolated(volume.rgb.reshape(side, side, side, 3), torch.from_numpy(vertices))
-    counts = seen.count_views(witness, xyz.float()).clamp(max=2)
+    # Depth alone cannot tell the sides of a thin board apart; a face is seen from the side that it looks to.
+    outwards = torch.from_numpy(smooth_normals(vertices, faces)).float()
+    counts = seen.count_views(witness, xyz.float(), outwards).clamp(max=2)
     bytes_ = (rgb.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
     return Mesh(field.to_user.points(xyz).numpy(), faces, bytes_, counts.to(torch.uint8).numpy())
 

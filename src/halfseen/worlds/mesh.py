@@ -43,7 +43,7 @@ def build(
     return Mesh(xyz, corners, normal, xyz.copy(), uv, np.full(len(corners), material, np.int32))
 
 
-def smooth_normals(xyz: Array, faces: NDArray[np.int32]) -> Array:
+def smooth_normals(xyz: Array, faces: NDArray[np.integer]) -> Array:
     """Unit normals at vertices, the area-weighted mean over their faces."""
     a, b, c = (xyz[faces[:, i]] for i in range(3))
     cross = np.cross(b - a, c - a)
