@@ -2,6 +2,7 @@
 
 import torch
 
+from halfseen.bench import seen_recall
 from halfseen.cameras import cameras as cams
 from halfseen.cameras import paths, rays
 from halfseen.cameras.similarity import Similarity
@@ -32,9 +33,9 @@ class Block:
 WALL = Block(0.0, 99.0, 99.0)
 
 
-def looking(*eyes, focal=40.0, size=40):
-    """Cameras at `eyes` that look at the origin."""
-    up, focus = torch.tensor([0, 0, 1.0], dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+def looking(*eyes, focal=40.0, size=40, at=(0, 0, 0)):
+    """Cameras at `eyes` that look at one place, z up."""
+    up, focus = torch.tensor([0, 0, 1.0], dtype=torch.float64), torch.tensor(at, dtype=torch.float64)
     poses = paths.look_at(torch.tensor(eyes, dtype=torch.float64), focus, up)
     return cams.make(poses, (focal, focal, size / 2, size / 2), (size, size))
 
@@ -50,9 +51,36 @@ def test_seen_counts_the_views_that_see_a_point_and_not_those_behind_a_wall():
     left[:, :4] = 1
     masked = seen.witness(WALL, cameras, [None, left, torch.zeros(40, 40)])
     assert seen.count_views(masked, points).tolist() == [1, 0, 1, 0]
-    picture = WALL.render(cameras[0], background=(0, 0, 0))
-    map_ = seen.seen_map(witness, picture, cameras[0])
-    assert int(map_[20, 20]) == seen.TWO_VIEWS
+
+
+def test_a_seen_map_tells_nothing_invented_one_photo_and_several():
+    """A card, of which one photo shows the right half, one the upper half, and one the back."""
+    card = Block(0.0, 1.0, 1.0)
+    photos = [
+        looking((3, 1.5, 0), at=(0, 1.5, 0)), looking((3, 0, 1.5), at=(0, 0, 1.5)), looking((-3, 0, 0))
+    ]  # fmt: skip
+    shown = looking((3, 0, 0))
+    map_ = seen.seen_map(seen.witness(card, cams.concat(photos)), card.render(shown, background=(0, 0, 0)), shown)
+    # Seen from +x, y is to the right and z is up; the card covers the inner two thirds of the picture.
+    assert map_.dtype == torch.uint8
+    assert {int(v) for v in map_[9:18, 22:31].unique()} == {255}
+    assert {int(v) for v in map_[9:18, 9:18].unique()} == {170}
+    assert {int(v) for v in map_[22:31, 22:31].unique()} == {170}
+    assert {int(v) for v in map_[22:31, 9:18].unique()} == {85}
+    assert {int(v) for v in map_[:5].unique()} == {0}
+
+
+def test_the_seen_map_finds_each_class_in_a_room():
+    """Eight views of a room, four of them photos, with exact depth beside exact visibility: what is wrong is the map's own fault."""
+    room = seen_recall.scene("rooms", "walk-a", 8, (0, 2, 4, 6))
+    witness, shown = seen_recall.exact(room)
+    judged = seen_recall.judge(room, seen_recall.maps(room, witness, shown), shown)
+    for name, (recall, share) in judged.recalls.items():
+        assert share > 0.1, name
+        assert recall > 0.85, name
+    # One value everywhere is right about one class only.
+    same = [torch.full_like(t, seen.TWO_VIEWS, dtype=torch.uint8) for t in room.truth]
+    assert [r for r, _ in seen_recall.judge(room, same, shown).recalls.values()] == [0, 0, 1]
 
 
 def test_the_back_of_a_thin_board_is_not_seen_from_its_front():
