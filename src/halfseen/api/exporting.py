@@ -90,7 +90,7 @@ def _splats(run: Run, path: Path, on_step: Callable[[int, int], None]) -> list[s
         facts["baked_psnr"] = round(baked.psnr, 2)
     counts = _views_of(run, field)
     facts = {**provenance.of(run, provenance.shares_of(counts)), **facts}
-    splats = gaussian_files.splats_of(field, counts, (provenance.line(facts),))
+    splats = gaussian_files.splats_of(field, counts, provenance.lines(facts))
     if path.suffix.lower() == ".splat":
         splat_files.write_splat(path, splats)
         write_json(provenance.beside(path), facts)

@@ -47,7 +47,8 @@ def _ply(path: Path, mesh: Mesh, facts: dict[str, Any]) -> None:
     faces = np.zeros(len(mesh.faces), [("count", "u1"), ("corners", "<i4", 3)])
     faces["count"], faces["corners"] = 3, mesh.faces
     header = [
-        "ply", "format binary_little_endian 1.0", f"comment {provenance.line(facts)}", f"element vertex {len(vertices)}",
+        "ply", "format binary_little_endian 1.0", *(f"comment {s}" for s in provenance.lines(facts)),
+        f"element vertex {len(vertices)}",
         *(f"property float {n}" for n in "xyz"), *(f"property uchar {n}" for n in ("red", "green", "blue", "seen")),
         f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header",
     ]  # fmt: skip
@@ -56,7 +57,7 @@ def _ply(path: Path, mesh: Mesh, facts: dict[str, Any]) -> None:
 
 def _obj(path: Path, mesh: Mesh, facts: dict[str, Any]) -> None:
     """Colours follow the coordinates, as MeshLab and Blender read them; OBJ has no room for `seen`."""
-    rows = [f"# {provenance.line(facts)}"]
+    rows = [f"# {s}" for s in provenance.lines(facts)]
     rows += [
         f"v {x:.6g} {y:.6g} {z:.6g} {r / 255:.4f} {g / 255:.4f} {b / 255:.4f}"
         for (x, y, z), (r, g, b) in zip(mesh.xyz.tolist(), mesh.rgb.tolist(), strict=True)

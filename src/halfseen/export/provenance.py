@@ -1,12 +1,13 @@
 """Where an exported file came from, in the file itself: written by every export, read back by `halfseen info`.
 
-One line of JSON after the word `halfseen`: a comment of PLY and OBJ, `asset.extras` of glTF, the comment of a video. Formats
-without room for it (.splat) get a small file of the same name beside them.
+JSON after the word `halfseen`: the comment of a video, or comments of PLY and OBJ, cut into lines of which all but the first begin
+with `halfseen+`; `asset.extras` of glTF. Formats without room for it (.splat) get a small file of the same name beside them.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,13 @@ BESIDE = ".provenance.json"
 # The file in exported folders, and what content may be, by the number of photos that see it.
 FILE = "provenance.json"
 CLASSES = ("invented", "seen by one photo", "seen by several")
-# Longest line that is read back.
+# Longest text that is read back.
 _LONGEST = 1 << 22
+# How a line that goes on with the one before begins, with the words that comments begin with; and the longest line's text:
+# rply, which Open3D and CloudCompare read PLY with, refuses lines of 1024 characters, "comment " included.
+_ON = f"{WORD}+ "
+_GOES_ON = re.compile(r"\r?\n(?:comment |# )?" + re.escape(_ON))
+_LINE = 960
 
 
 def of(run: Run, shares: dict[str, float] | None = None) -> dict[str, Any]:
@@ -46,8 +52,16 @@ def line(facts: dict[str, Any]) -> str:
     return f"{WORD} {json.dumps(facts, allow_nan=False)}"
 
 
+def lines(facts: dict[str, Any]) -> tuple[str, ...]:
+    """As lines that any reader of comments takes."""
+    text = line(facts)
+    first, rest = text[:_LINE], text[_LINE:]
+    return (first, *(_ON + rest[i : i + _LINE] for i in range(0, len(rest), _LINE)))
+
+
 def parse(text: str) -> dict[str, Any] | None:
-    """The facts in a text that holds such a line; None if there is none."""
+    """The facts in a text that holds them, on one line or on several; None if there are none."""
+    text = _GOES_ON.sub("", text)
     start = text.find(WORD + " {")
     if start < 0:
         return None
