@@ -3,6 +3,7 @@
 import hashlib
 import html.parser
 import json
+import re
 
 import numpy as np
 import pytest
@@ -71,27 +72,47 @@ def test_a_stopped_fit_goes_on_to_the_same_bytes(still_life_folder, tmp_path, gr
     assert checkpoint(tmp_path / "cut") == checkpoint(tmp_path / "whole")
 
 
-def test_exports_are_in_the_users_frame_and_say_where_they_came_from(fitted, still_life_folder, tmp_path, capsys):
-    for name in ("s.ply", "s.splat", "m.mesh.ply", "m.glb", "m.obj", "o.mp4", "c.json", "colmap"):
-        assert cli("export", fitted, "--to", tmp_path / name) == 0, name
-    capsys.readouterr()
-    for name in ("s.ply", "s.splat", "m.mesh.ply", "m.glb", "m.obj", "o.mp4"):
-        assert cli("info", tmp_path / name) == 0
+EXPORTS = ("s.ply", "s.splat", "m.mesh.ply", "m.glb", "m.obj", "o.mp4", "c.json", "colmap", "r.html")
+
+
+@pytest.fixture(scope="module")
+def exported(fitted, tmp_path_factory):
+    """One of every kind of file that leaves a run."""
+    out = tmp_path_factory.mktemp("exported")
+    for name in EXPORTS:
+        assert cli("export", fitted, "--to", out / name) == 0, name
+    assert cli("render", fitted, "--orbit", 2, "--size", 32, "--out", out / "frames", "--video") == 0
+    hs.render(hs.open_run(fitted), hs.orbit(hs.open_run(fitted), 2)).save(out / "saved.mp4")
+    return out
+
+
+def test_everything_that_leaves_a_run_says_where_it_came_from(fitted, exported, capsys):
+    known = json.loads((fitted / "provenance.json").read_text())
+    hashes = [i["sha256"][:12] for i in known["inputs"]]
+    scale = f"scale {hs.open_run(fitted).to_user.scale:.6g}"
+    version = f"made by halfseen {hs.__version__}: method plain classic, field gaussians, seed 0"
+    for name in (*EXPORTS, "frames/video.mp4", "frames", "saved.mp4"):
+        capsys.readouterr()
+        assert cli("info", exported / name) == 0, name
         said = capsys.readouterr().out
-        assert "method plain classic, field gaussians" in said, name
-        assert "from 3 photos" in said
-    splats = splat_files.read(tmp_path / "s.ply")
+        for words in (version, "from 3 photos (", *hashes, "priors: none", "the capture's own frame", scale):
+            assert words in said, (name, words)
+        assert re.search(r"content: \d+ % invented, \d+ % ", said), name
+
+
+def test_exports_are_in_the_users_frame(fitted, exported, still_life_folder, capsys):
+    splats = splat_files.read(exported / "s.ply")
     assert len(splats.xyz) == len(load_field(hs.open_run(fitted)))
     assert set(np.unique(splats.seen)) <= {0, 1, 2}
     # The still life stands at the origin of the capture's own frame, 2.6 units before its cameras.
     assert np.abs(np.median(splats.xyz, 0)).max() < 1.0
-    assert len(trimesh.load(tmp_path / "m.glb", force="mesh").faces) > 100
-    ours = json.loads((tmp_path / "c.json").read_text())["frames"][0]["transform_matrix"]
+    assert len(trimesh.load(exported / "m.glb", force="mesh").faces) > 100
+    ours = json.loads((exported / "c.json").read_text())["frames"][0]["transform_matrix"]
     first = transforms.read(still_life_folder).views[0].camera.c2w
     np.testing.assert_allclose(ours, swap_opengl(first)[0], atol=1e-6)
-    assert cli("data", "check", tmp_path / "colmap") == 0
-    assert cli("export", fitted, "--to", tmp_path / "s.ply") == 2
-    assert cli("export", fitted, "--to", tmp_path / "s.foo") == 2
+    assert cli("data", "check", exported / "colmap") == 0
+    assert cli("export", fitted, "--to", exported / "s.ply") == 2
+    assert cli("export", fitted, "--to", exported / "s.foo") == 2
     assert ".mesh.ply" in capsys.readouterr().err
 
 

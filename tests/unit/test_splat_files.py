@@ -16,6 +16,7 @@ from halfseen.common.rng import generator
 from halfseen.data import splat_files
 from halfseen.export import marching, mesh, mesh_files, provenance
 from halfseen.fields import gaussian_files, harmonics, seen
+from halfseen.images import video
 
 FAR = Similarity(
     30.0, quaternion_to_matrix(torch.tensor([0.3, 0.5, -0.7, 0.2], dtype=torch.float64)), torch.tensor([500.0, -40.0, 7.0], dtype=torch.float64)
@@ -190,7 +191,33 @@ def test_a_field_becomes_a_mesh_with_colours_and_witnesses(tmp_path):
 def test_provenance_is_read_with_care():
     assert provenance.parse("no facts") is None
     assert provenance.parse("halfseen {broken") is None
-    assert provenance.sentences({"program": "x\ny", "inputs": 3, "seen": {"a": 0.5}})[0].startswith("made by x?y")
+    assert provenance.parse('halfseen {broken, halfseen {"a": 1}') == {"a": 1}
+    said = provenance.sentences({"program": "x\ny", "inputs": 3, "box_to_frame": [1], "seen": {"a": 0.5, "b": 10**400}})
+    assert said[0].startswith("made by x?y")
+    assert said[1:] == ["from 0 photos; priors: none", "in None; no transform is told", "content: 50 % a"]
+    assert provenance.sentences({})
+
+
+def test_no_name_ends_the_comment_of_a_page():
+    facts = {"inputs": [{"name": "--><script>alert(1)</script><!--.png"}]}
+    said = provenance.remark(facts)
+    assert said.count("<") == said.count(">") == 1
+    assert provenance.parse(said) == facts
+
+
+def test_a_video_says_where_it_came_from_however_many_photos_made_it(tmp_path):
+    """The comment is an argument of a program: systems bound those, Windows at 32,767 characters."""
+    few = {"inputs": [{"name": f"images/{i:05d} é.jpg", "sha256": 64 * "a"} for i in range(40)]}
+    many = {"seed": 0, "inputs": 30 * few["inputs"]}
+    for facts in (few, many):
+        path = tmp_path / f"{len(facts['inputs'])}.mp4"
+        video.write_mp4(path, [torch.zeros(8, 8, 3)] * 2, 10, provenance.argument(facts))
+        read = provenance.parse(path.read_bytes().decode("utf-8", "replace"))
+        if facts is few:
+            assert read == few
+        else:
+            assert (read["seed"], read["inputs"]["count"], len(read["inputs"]["sha256"])) == (0, 1200, 64)
+            assert "1200 photos" in provenance.sentences(read)[1]
 
 
 def test_no_line_of_a_ply_is_too_long_for_its_readers(tmp_path):

@@ -1,12 +1,13 @@
-"""Files that other programs open: splats, meshes, videos. All in the capture's own frame and scale, with where they came from."""
+"""Files that other programs open: splats, meshes, videos, cameras, captures, a page.
+
+All are in the capture's own frame and scale, and say where they came from.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from halfseen.api import rendering
 from halfseen.common.errors import UserError, quote
@@ -18,17 +19,13 @@ from halfseen.export import report as reports
 from halfseen.fields import gaussian_files, seen
 from halfseen.fields.contract import Field
 from halfseen.fields.gaussians import Gaussians
-from halfseen.images import video
-from halfseen.images.io import to_bytes
 from halfseen.runs.fields import load_field
 from halfseen.runs.run import Run
 
-FORMATS = (".ply", ".splat", ".mesh.ply", ".glb", ".obj", ".mp4", ".json")
+FORMATS = (".ply", ".splat", ".mesh.ply", ".glb", ".obj", ".mp4", ".json", ".html")
 REPORT = "report.html"
 # Views around the scene that a mesh and baked splats are made from, besides those of the photos.
 _AROUND = 24
-# Values that a seen picture may have.
-SEEN_LEVELS = 256
 
 
 def export(run: Run, path: str | Path, *, on_step: Callable[[int, int], None] = lambda done, of: None) -> list[str]:
@@ -36,13 +33,7 @@ def export(run: Run, path: str | Path, *, on_step: Callable[[int, int], None] = 
     path = Path(path)
     suffix = next((s for s in sorted(FORMATS, key=len, reverse=True) if path.name.lower().endswith(s)), None)
     if path.name in formats.names() and not path.exists():
-        with new_folder(path) as partial:
-            lost = formats.by_name(path.name).write(run.capture(), partial)
-            write_json(partial / provenance.FILE, provenance.of(run))
-        return [
-            f"the {len(run.capture())} photos as they were fitted, with their cameras",
-            *(f"lost: {s}" for s in lost),
-        ]
+        return _folder(run, path)
     if suffix is None:
         raise UserError(
             "the format of the export is not known",
@@ -57,11 +48,14 @@ def export(run: Run, path: str | Path, *, on_step: Callable[[int, int], None] = 
             )
     path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".mp4":
-        return _video(run, path)
+        shown = rendering.render(run, rendering.orbit(run))
+        shown.save(path)
+        return [f"{len(shown.cameras)} pictures around the scene"]
     if suffix == ".json":
-        document = transforms_camera.document(run.capture().cameras())
-        write_json(path, {**document, provenance.WORD: provenance.of(run)})
-        return [f"the cameras of the {len(run.capture())} photos, as 'render --cameras' reads them"]
+        return _cameras(run, path)
+    if suffix == ".html":
+        report(run, path)
+        return ["one page that needs nothing else"]
     if suffix in mesh_files.SUFFIXES:
         return _mesh(run, path)
     return _splats(run, path, on_step)
@@ -76,6 +70,22 @@ def report(run: Run, path: str | Path | None = None) -> Path:
     shown = iter(rendering.render(run, chosen.cameras()))
     reports.write(run, chosen, shown, iter(rendering.render(run, rendering.orbit(run))), path)
     return path
+
+
+def _folder(run: Run, path: Path) -> list[str]:
+    """A capture in the format that the folder is named after."""
+    capture = run.capture()
+    with new_folder(path) as partial:
+        lost = formats.by_name(path.name).write(capture, partial)
+        write_json(partial / provenance.FILE, provenance.of(run, provenance.shares_of_views(capture)))
+    return [f"the {len(capture)} photos as they were fitted, with their cameras", *(f"lost: {s}" for s in lost)]
+
+
+def _cameras(run: Run, path: Path) -> list[str]:
+    capture = run.capture()
+    facts = provenance.of(run, provenance.shares_of_views(capture))
+    write_json(path, {**transforms_camera.document(capture.cameras()), provenance.WORD: facts})
+    return [f"the cameras of the {len(capture)} photos, as 'render --cameras' reads them"]
 
 
 def _splats(run: Run, path: Path, on_step: Callable[[int, int], None]) -> list[str]:
@@ -121,17 +131,3 @@ def _mesh(run: Run, path: Path) -> list[str]:
     mesh_files.write(path, made, provenance.of(run, provenance.shares_of(made.seen)))
     said = [f"{len(made.xyz)} vertices, {len(made.faces)} faces, coloured"]
     return [*said, "'seen' is lost: OBJ has no place for it"] if path.suffix.lower() == ".obj" else said
-
-
-def _video(run: Run, path: Path) -> list[str]:
-    counts, pictures = torch.zeros(SEEN_LEVELS, dtype=torch.long), []
-    for frame in rendering.render(run, rendering.orbit(run)):
-        assert frame.seen is not None
-        counts += torch.bincount(frame.seen.reshape(-1).long(), minlength=SEEN_LEVELS)
-        # The file's comment comes before its pictures, and tells how much of them was invented: they wait as bytes.
-        pictures.append(torch.from_numpy(to_bytes(frame.rgb)))
-    something = [int(counts[v]) for v in (seen.INVENTED, seen.ONE_VIEW, seen.TWO_VIEWS)]
-    shares = dict(zip(provenance.CLASSES, (c / max(sum(something), 1) for c in something), strict=True))
-    comment = provenance.line(provenance.of(run, shares))
-    count = video.write_mp4(path, (p.float() / 255 for p in pictures), rendering.ORBIT_FPS, comment)
-    return [f"{count} pictures around the scene"]

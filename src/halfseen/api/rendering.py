@@ -14,7 +14,7 @@ from halfseen.common.errors import UserError
 from halfseen.data import check as checks
 from halfseen.data import normalise, transforms_camera
 from halfseen.export import frames as framing
-from halfseen.images import color, video
+from halfseen.images import color
 from halfseen.runs.fields import load_field
 from halfseen.runs.run import Run
 
@@ -37,12 +37,12 @@ class Frames:
         return framing.render(load_field(self.run), self.run.capture(), self.cameras, background_of(self.run))
 
     def save(self, path: str | Path) -> Path:
-        """Write an mp4, or a folder with rgb/, depth/, alpha/ and seen/."""
+        """Write an mp4, or a folder with rgb/, depth/, alpha/ and seen/; either says where it came from."""
         path = Path(path)
-        if path.suffix == ".mp4":
-            video.write_mp4(path, (f.rgb for f in self), ORBIT_FPS)
+        if path.suffix.lower() == ".mp4":
+            framing.write_video(self, path, self.run, ORBIT_FPS)
         else:
-            list(framing.write(iter(self), self.cameras, path))
+            list(framing.write(iter(self), self.cameras, path, self.run))
         return path
 
 

@@ -18,7 +18,7 @@ class Export:
     """The run folder."""
     to: Path
     """FILE.ply or FILE.splat (Gaussians; a NeRF is baked into them), FILE.mesh.ply, FILE.glb or FILE.obj (a mesh), FILE.mp4 (an orbit),
-    FILE.json (the photos' cameras); or colmap/ (photos and cameras in a folder of another format)."""
+    FILE.json (the photos' cameras), FILE.html (the report); or colmap/ (photos and cameras in a folder of another format)."""
 
     def run(self) -> None:
         from halfseen import api

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 # Bytes at either end of a file in which it says where it came from.
 _HEAD = 1 << 20
+_PAGES = (".html", ".htm")
 
 
 @dataclass(frozen=True)
 class Info:
-    """Say what a file or folder is: a run, a capture, cameras, points, splats, a mesh, a picture, a video, and where it came from."""
+    """Say what a file or folder is: a run, a capture, renderings, cameras, points, splats, a mesh, a picture, a video, a report; and where it came from."""
 
     file: tyro.conf.Positional[Path]
     """The file or folder."""
@@ -31,18 +32,18 @@ class Info:
 def _describe(path: Path) -> list[str]:
     from halfseen import api
     from halfseen.data import ply, splat_files
-    from halfseen.export import sheet_text
     from halfseen.images import io, video
-    from halfseen.runs.run import CONFIG
 
-    if path.is_dir() and (path / CONFIG).is_file():
-        return _run_lines(api.open_run(path))
     suffix = path.suffix.lower()
+    if path.is_dir():
+        return _folder_lines(path)
     if suffix == ".splat" or (suffix == ".ply" and splat_files.is_ply(path)):
         return _splat_lines(path)
     if suffix in (".glb", ".obj"):
         return ["mesh", *_origin(path)]
-    if path.suffix.lower() == ".ply":
+    if suffix in _PAGES and path.is_file() and (said := _origin(path)):
+        return ["report: a page for browsers", *said]
+    if suffix == ".ply":
         points = ply.read_points(path)
         return [
             f"point cloud: {len(points.xyz)} points, from {points.xyz.min(0).round(3).tolist()} to {points.xyz.max(0).round(3).tolist()}"
@@ -50,15 +51,38 @@ def _describe(path: Path) -> list[str]:
             else "point cloud: empty",
             *_origin(path),
         ]
-    if path.suffix.lower() == ".json":
+    if suffix == ".json":
         cameras, _ = api.read_cameras(path)
-        return [f"camera file: {len(cameras)} cameras of {cameras.size(0)[0]}x{cameras.size(0)[1]} pixels"]
-    if path.suffix.lower() in io.PHOTO_SUFFIXES:
+        size = f"{cameras.size(0)[0]}x{cameras.size(0)[1]}"
+        return [f"camera file: {len(cameras)} cameras of {size} pixels", *_origin(path)]
+    if suffix in io.PHOTO_SUFFIXES:
         width, height = io.probe(path)
         return [f"picture: {width}x{height}"]
-    if path.suffix.lower() in video.VIDEO_SUFFIXES:
+    if suffix in video.VIDEO_SUFFIXES:
         found = video.info(path)
         return [f"video: {found.width}x{found.height}, {found.frames} frames at {found.fps:g} a second", *_origin(path)]
+    return _capture_lines(path)
+
+
+def _folder_lines(path: Path) -> list[str]:
+    """A run, renderings, or a capture."""
+    from halfseen import api
+    from halfseen.export import frames
+    from halfseen.runs.run import CONFIG
+
+    if (path / CONFIG).is_file():
+        return _run_lines(api.open_run(path))
+    if (path / frames.CAMERAS).is_file() and (path / "rgb").is_dir():
+        cameras, _ = api.read_cameras(path / frames.CAMERAS)
+        size = f"{cameras.size(0)[0]}x{cameras.size(0)[1]}"
+        return [f"renderings: {len(cameras)} frames of {size} pixels", *_origin(path)]
+    return [*_capture_lines(path), *_origin(path)]
+
+
+def _capture_lines(path: Path) -> list[str]:
+    from halfseen import api
+    from halfseen.export import sheet_text
+
     capture = api.load(path)
     return [sheet_text.title(capture), *(f"  {line}" for line, _ in sheet_text.lines(api.check(capture)))]
 
@@ -80,20 +104,25 @@ def _splat_lines(path: Path) -> list[str]:
 
 
 def _origin(path: Path) -> list[str]:
-    """Where a file says that it came from, if it was made here."""
+    """Where a file or folder says that it came from, if it was made here."""
     from halfseen.common.jsonfile import read_json
     from halfseen.export import mesh_files, provenance
 
-    side = provenance.beside(path)
+    side = path / provenance.FILE if path.is_dir() else provenance.beside(path)
     if side.is_file():
         facts = read_json(side)
+    elif path.is_dir():
+        facts = None
+    elif path.suffix.lower() == ".json":
+        found = read_json(path)
+        facts = found.get(provenance.WORD) if isinstance(found, dict) else None
     else:
         with path.open("rb") as f:
             head = f.read(_HEAD)
             f.seek(max(0, path.stat().st_size - _HEAD))
             tail = f.read()
         facts = mesh_files.facts_of_glb(head) or provenance.parse((head + tail).decode("utf-8", "replace"))
-    return [f"  {s}" for s in provenance.sentences(facts)] if isinstance(facts, dict) else []
+    return [f"  {s}" for s in provenance.sentences(facts)] if isinstance(facts, dict) and "program" in facts else []
 
 
 def _run_lines(run: Run) -> list[str]:

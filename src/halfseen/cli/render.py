@@ -48,14 +48,14 @@ class Render:
 
         run = api.open_run(self.path_of_run)
         cameras = self._cameras(run)
-        progress, shown = Progress("rendering"), []
-        frames = framing.write(iter(api.render(run, cameras)), cameras, self.out, fps=self.fps if self.video else None)
-        for i, frame in enumerate(frames, 1):
+        progress, tallied = Progress("rendering"), framing.no_pixels()
+        fps = self.fps if self.video else None
+        for i, frame in enumerate(framing.write(iter(api.render(run, cameras)), cameras, self.out, run, fps=fps), 1):
             progress.update(i, len(cameras))
-            shown.append(framing.seen_shares([frame]))
+            tallied += framing.tally(frame)
         print(f"{len(cameras)} frames in {self.out}")
-        mean = {name: 100 * sum(s[name] for s in shown) / len(shown) for name in shown[0]}
-        print("pixels seen by photos: " + ", ".join(f"{share:.0f} % {name}" for name, share in mean.items()))
+        shares = framing.seen_shares(tallied).items()
+        print("pixels seen by photos: " + ", ".join(f"{100 * share:.0f} % {name}" for name, share in shares))
 
     def _cameras(self, run: Run) -> Cameras:
         from halfseen import api

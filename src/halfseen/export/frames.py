@@ -2,12 +2,14 @@
 
 DIR/rgb/00000.png   DIR/depth/00000.npy (float32 z-depth in the capture's units, 0 = nothing)
 DIR/alpha/00000.png DIR/seen/00000.png  (0 nothing, 85 invented, 170 one view, 255 two or more)
+DIR/cameras.json    where each was taken (`render --cameras` reads it back)
+DIR/provenance.json where they came from, and how much of them was invented
 """
 
 from __future__ import annotations
 
 import io as bytes_io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +22,18 @@ from halfseen.common.files import new_folder, write_bytes
 from halfseen.common.jsonfile import write_json
 from halfseen.data import transforms_camera
 from halfseen.data.capture import Capture
+from halfseen.export import provenance
 from halfseen.fields import seen
 from halfseen.fields.contract import Field
 from halfseen.images import io, video
+from halfseen.runs.run import Run
 
+# Names in the folder.
+CAMERAS, VIDEO = "cameras.json", "video.mp4"
 # Below this opacity a pixel has no depth.
 _NO_DEPTH = 0.5
+# Values that a seen picture may have.
+_LEVELS = 256
 
 
 @dataclass(frozen=True)
@@ -62,33 +70,61 @@ def witness_of(field: Field, captured: Capture) -> seen.Witness:
     return seen.witness(field, field.to_user.inverse().cameras(captured.cameras()), valid)
 
 
-def write(frames: Iterator[Frame], cameras: Cameras, folder: Path, *, fps: float | None = None) -> Iterator[Frame]:
-    """Write frames into a new folder that appears when all are there; yields each.
-
-    cameras.json says where each was taken (`render --cameras` reads it back); `fps` adds video.mp4.
-    """
+def write(
+    frames: Iterator[Frame], cameras: Cameras, folder: Path, run: Run, *, fps: float | None = None
+) -> Iterator[Frame]:
+    """Write frames of a run into a new folder that appears when all are there; yields each. `fps` adds a video."""
     with new_folder(folder) as partial:
-        write_json(partial / "cameras.json", transforms_camera.document(cameras))
-        count = 0
+        write_json(partial / CAMERAS, transforms_camera.document(cameras))
+        tallied, count = no_pixels(), 0
         for i, frame in enumerate(frames):
             io.write_png(partial / "rgb" / f"{i:05d}.png", frame.rgb)
             io.write_png(partial / "alpha" / f"{i:05d}.png", frame.alpha)
             _write_npy(partial / "depth" / f"{i:05d}.npy", frame.depth)
             if frame.seen is not None:
                 io.write_png(partial / "seen" / f"{i:05d}.png", frame.seen.float() / 255)
-            count = i + 1
+            tallied, count = tallied + tally(frame), i + 1
             yield frame
+        facts = provenance.of(run, content_shares(tallied))
+        write_json(partial / provenance.FILE, facts)
         if fps is not None:
             # From the files, so that a long video never lies in memory.
             pictures = (io.read(partial / "rgb" / f"{i:05d}.png") for i in range(count))
-            video.write_mp4(partial / "video.mp4", pictures, fps)
+            video.write_mp4(partial / VIDEO, pictures, fps, provenance.argument(facts))
 
 
-def seen_shares(frames: Sequence[Frame]) -> dict[str, float]:
+def write_video(frames: Iterable[Frame], path: Path, run: Run, fps: float) -> Tensor:
+    """Write a video of a run, which says where it came from; returns the tally of its pixels [256]."""
+    tallied, pictures = no_pixels(), []
+    for frame in frames:
+        tallied += tally(frame)
+        # The file's comment comes before its pictures, and tells how much of them was invented: they wait as bytes.
+        pictures.append(torch.from_numpy(io.to_bytes(frame.rgb)))
+    comment = provenance.argument(provenance.of(run, content_shares(tallied)))
+    video.write_mp4(path, (p.float() / 255 for p in pictures), fps, comment)
+    return tallied
+
+
+def no_pixels() -> Tensor:
+    """An empty tally."""
+    return torch.zeros(_LEVELS, dtype=torch.long)
+
+
+def tally(frame: Frame) -> Tensor:
+    """How many pixels of a frame have each value of a seen picture [256]."""
+    return no_pixels() if frame.seen is None else torch.bincount(frame.seen.reshape(-1).long(), minlength=_LEVELS)
+
+
+def content_shares(tallied: Tensor) -> dict[str, float]:
+    """Of the pixels that show something, the shares by how many photos saw them, in the words of provenance."""
+    counts = [int(tallied[v]) for v in (seen.INVENTED, seen.ONE_VIEW, seen.TWO_VIEWS)]
+    return {name: c / max(sum(counts), 1) for name, c in zip(provenance.CLASSES, counts, strict=True)}
+
+
+def seen_shares(tallied: Tensor) -> dict[str, float]:
     """Shares of all pixels that two or more photos saw, one saw, none saw, and that show nothing."""
-    values = torch.cat([f.seen.reshape(-1) for f in frames if f.seen is not None])
     names = {"two or more": seen.TWO_VIEWS, "one": seen.ONE_VIEW, "none": seen.INVENTED, "nothing there": seen.NOTHING}
-    return {name: float((values == value).float().mean()) for name, value in names.items()}
+    return {name: int(tallied[value]) / max(int(tallied.sum()), 1) for name, value in names.items()}
 
 
 def _write_npy(path: Path, depth: Tensor) -> None:

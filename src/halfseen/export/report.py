@@ -20,10 +20,12 @@ from halfseen.common.files import write_text
 from halfseen.common.jsonfile import read_json
 from halfseen.data import protocols
 from halfseen.data.capture import Capture
+from halfseen.export import frames as framing
+from halfseen.export import provenance
 from halfseen.export import report_page as page
 from halfseen.export.frames import Frame
 from halfseen.fields import seen
-from halfseen.images import resize, video
+from halfseen.images import resize
 from halfseen.images.io import to_bytes
 from halfseen.runs import run as runs
 from halfseen.runs.run import Run
@@ -63,17 +65,19 @@ def write(run: Run, capture: Capture, shown: Iterator[Frame], orbit: Iterator[Fr
             do="Go on with it: 'halfseen reconstruct ... --resume'.",
         )
     metrics, request = read_json(run.path / runs.METRICS), run.config["request"]
-    movie, parts = _movie(orbit)
+    movie, tallied = _movie(run, orbit)
+    total = int(tallied.sum())
     chosen = set(spread(len(capture)))
     rows = [_row(capture, i, frame) for i, frame in enumerate(shown) if i in chosen]
     split = run.config["split"]
     text = page.PAGE.format(
+        origin=provenance.remark(provenance.of(run, framing.content_shares(tallied))),
         title=html.escape(run.path.resolve().name),
         subtitle=html.escape(f"{request['method']} {request['variant']}, {request['field']}; {split['name']}"),
         video=f'<video src="{movie}" autoplay loop muted playsinline controls></video>',
         video_note="Around the scene. The bar says what of these pictures photos saw, and what nobody did.",
         facts="".join(_facts(run, metrics)),
-        shares=page.shares(parts),
+        shares=page.shares([(name, c, int(tallied[v]) / total) for v, name, c in SEEN]),
         held_out=_held_out(run, metrics),
         rows="".join(rows),
         chart=page.chart(_curves(run)),
@@ -124,22 +128,12 @@ def seen_colours(frame: Frame) -> Tensor:
     return _THROUGH * grey + (1 - _THROUGH) * tint
 
 
-def _movie(orbit: Iterator[Frame]) -> tuple[str, list[tuple[str, str, float]]]:
-    """The orbit as a data URI, and what of it photos saw."""
-    counts = torch.zeros(256)
-
-    def pictures() -> Iterator[Tensor]:
-        for frame in orbit:
-            assert frame.seen is not None
-            counts.add_(torch.bincount(frame.seen.reshape(-1).long(), minlength=256))
-            yield frame.rgb
-
+def _movie(run: Run, orbit: Iterator[Frame]) -> tuple[str, Tensor]:
+    """The orbit as a data URI, and the tally of what of it photos saw [256]."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "orbit.mp4"
-        video.write_mp4(path, pictures(), _FPS)
-        data = base64.b64encode(path.read_bytes()).decode()
-    total = float(counts.sum())
-    return f"data:video/mp4;base64,{data}", [(name, c, float(counts[v]) / total) for v, name, c in SEEN]
+        tallied = framing.write_video(orbit, path, run, _FPS)
+        return f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}", tallied
 
 
 def _facts(run: Run, metrics: dict[str, Any]) -> list[str]:

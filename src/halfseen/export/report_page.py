@@ -18,7 +18,9 @@ _CHART, _MARGIN, _LINES, _TICKS = (
 _FLOOR = 1e-6
 
 PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">
+{origin}
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'">
 <title>{title}</title><style>
 :root {{ --ink: #1e1e22; --soft: #6d6a64; --line: #dedbd3; --paper: #faf9f6; --card: #fff; --accent: #c4541f; }}
