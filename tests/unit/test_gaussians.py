@@ -20,6 +20,8 @@ from halfseen.fields import gaussians, kinds, operators, splats
 from halfseen.fields.optimiser import Adam
 from halfseen.fields.reference import splats as twins
 
+# Of differences: small enough that no pixel comes within reach of a Gaussian or leaves it, and large beside double precision.
+STEP = 1e-8
 NAMES = ("xyz", "scale", "turn", "opacity", "sh")
 
 
@@ -132,7 +134,27 @@ def test_depth_is_along_the_axis_and_normals_look_back():
     torch.testing.assert_close(
         normal[8:-8, 8:-8], torch.tensor([1.0, 0, 0]).expand(SIZE[1] - 16, SIZE[0] - 16, 3), atol=0.02, rtol=0
     )
-    assert torch.autograd.grad(normal.sum(), made.values["turn"], allow_unused=True)[0] is not None
+
+
+@pytest.mark.parametrize("name", ["xyz", "scale", "turn", "opacity"])
+def test_normals_have_the_gradients_of_differences(name):
+    """Along a random direction, in double precision."""
+    made = field(40)
+    made.values = {k: v.detach().double().requires_grad_() for k, v in made.values.items()}
+    value, at = made.values[name], camera()
+    pull = torch.randn(SIZE[1], SIZE[0], 3, generator=generator(0, "pull"), dtype=torch.float64)
+    along = torch.randn(value.shape, generator=generator(1, name), dtype=torch.float64)
+
+    def total():
+        return (made.normals(at) * pull).sum()
+
+    (grad,) = torch.autograd.grad(total(), value)
+    with torch.no_grad():
+        value += STEP * along
+        above = total()
+        value -= 2 * STEP * along
+        below = total()
+    assert float((grad * along).sum()) == pytest.approx(float(above - below) / (2 * STEP), rel=1e-3)
 
 
 @pytest.mark.parametrize("grown", ["default", "mcmc"])
