@@ -306,35 +306,41 @@ def test_an_object_is_only_where_all_its_masks_allow_it():
 
 
 @pytest.mark.parametrize("kind", ["hashgrid", "gaussians"])
-def test_who_looks_at_a_field_that_is_being_fitted_sees_one_state_of_it(kind):
-    """Levels join and Gaussians grow between two looks of the same field; each look is whole."""
-    view = camera((40, 30), focal=30.0)
+def test_who_looks_at_a_field_that_is_being_fitted_sees_it_whole_and_changes_nothing(kind):
+    """Levels join and Gaussians grow between two looks of the same field; each look is whole, and the fit ends in the same bytes."""
+    view, steps = camera((40, 30), focal=30.0), 40
     if kind == "hashgrid":
         config = hashgrid.Config(levels=6, finest=64, log2_entries=10, bounded=True, coarse_to_fine=1.0)
     else:
         config = gaussians.Config(start=400, most=4000, grow_every=1, grow_from=0.0, grow_until=1.0, pull=0.0)
-    field = kinds.create(Similarity.identity(), config, 3, torch.device("cpu"), view)
-    steps = 40
 
-    def fit():
+    def begun():
+        return kinds.create(Similarity.identity(), config, 3, torch.device("cpu"), view)
+
+    def fit(field):
+        optimiser = Adam(field.parameter_groups())
         for step in range(1, steps + 1):
             picture = field.render(view, background=(1.0, 1.0, 1.0), generator=generator(0, "f", step))
             ((picture.rgb - 0.3) ** 2).mean().backward()
-            field.after_step(step, {"progress": torch.tensor(step / steps)})
+            optimiser.step(1.0)
+            origin = field.after_step(step, {"progress": torch.tensor(step / steps)})
+            if origin is not None:
+                optimiser.rearrange(field.parameter_groups(), origin)
+        return {**field.state(), **optimiser.state()}
 
-    def show(_):
-        with torch.no_grad():
-            return field.render(view, background=(1.0, 1.0, 1.0)).rgb
-
-    with ThreadPoolExecutor(2) as pool:
-        fitted = pool.submit(fit)
+    alone, watched = fit(begun()), begun()
+    with ThreadPoolExecutor(2) as pool, torch.no_grad():
+        fitted = pool.submit(fit, watched)
         pictures = []
         while not fitted.done():
-            pictures.append(show(None))
-        fitted.result()
+            pictures += [watched.render(view, background=(1.0, 1.0, 1.0)).rgb, watched.normals(view)]
+        state = fitted.result()
     assert all(torch.isfinite(p).all() for p in pictures)
+    assert len(pictures) > 2
+    assert {k: v.shape for k, v in state.items()} == {k: v.shape for k, v in alone.items()}
+    assert all(torch.equal(v, alone[k]) for k, v in state.items())
     if kind == "gaussians":
-        assert len(field) != 400
+        assert len(watched) != 400
 
 
 def test_psnr_of_a_known_error():

@@ -45,7 +45,11 @@ class Rendering:
 
 
 class Field(Protocol):
-    """Anything that can be rendered and fitted."""
+    """Anything that can be rendered and fitted.
+
+    While one thread fits it others may look (`render` without a generator, `normals`), which changes nothing of the fit. A look
+    sees one arrangement (levels, population) throughout; the values in it may be of two steps, as an optimiser writes in place.
+    """
 
     to_user: Similarity
 

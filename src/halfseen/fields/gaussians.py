@@ -134,7 +134,7 @@ class Gaussians:
         generator: torch.Generator | None = None,
     ) -> Rendering:
         """See `contract.Field.render`."""
-        # A copy that stands still: who looks beside a fit must not see Gaussians of two generations.
+        # A copy whose population stays: who looks beside a fit must not see Gaussians of two generations.
         return copy(self)._render(cameras, window, pixels, background, fitting=generator is not None)
 
     def _render(
@@ -182,6 +182,9 @@ class Gaussians:
 
     def normals(self, camera: Cameras) -> Tensor:
         """Normals [H, W, 3] in the box at one camera, differentiable: shortest axes, turned to the camera, blended and made unit."""
+        return copy(self)._normals(camera)
+
+    def _normals(self, camera: Cameras) -> Tensor:
         v, projected = self.values, self.project(camera)
         shortest = v["scale"].detach().argmin(1)
         axis = quaternion_to_matrix(v["turn"])[torch.arange(len(self)), :, shortest]

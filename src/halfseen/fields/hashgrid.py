@@ -98,7 +98,7 @@ class HashGrid:
         generator: torch.Generator | None = None,
     ) -> Rendering:
         """See `contract.Field.render`."""
-        # A copy that stands still: who looks beside a fit must not see levels join between two looks.
+        # A copy whose levels stay: who looks beside a fit must not see one join between two looks.
         return volumetric.render(
             copy(self), cameras, window=window, pixels=pixels, background=background, generator=generator
         )
