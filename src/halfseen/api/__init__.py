@@ -12,8 +12,9 @@ from pathlib import Path
 from halfseen.api.evaluation import compare, evaluate
 from halfseen.api.exporting import export, report
 from halfseen.api.priors import load_prior
-from halfseen.api.reconstruction import METHODS, default_out, reconstruct
+from halfseen.api.reconstruction import reconstruct
 from halfseen.api.rendering import Frames, orbit, read_cameras, render
+from halfseen.api.requests import METHODS, default_out
 from halfseen.common.files import new_folder
 from halfseen.data import check as checks
 from halfseen.data import formats

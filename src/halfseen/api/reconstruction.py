@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from halfseen.api import evaluation
+from halfseen.api.requests import (
+    DEFAULT_MAX_SIZE,
+    LEAST_STEPS,
+    Request,
+    default_out,
+    device_named,
+    method_config,
+    method_named,
+    request_of,
+)
 from halfseen.cameras.similarity import Similarity
 from halfseen.common import config as configs
 from halfseen.common.errors import UserError, quote
@@ -23,8 +33,6 @@ from halfseen.data.capture import Capture, Split
 from halfseen.export.measured import headline
 from halfseen.images import io
 from halfseen.methods.contract import Estimate, Method
-from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
-from halfseen.methods.plain.algorithm import METHOD as PLAIN
 from halfseen.poses import framing
 from halfseen.priors import weights
 from halfseen.runs import provenance
@@ -34,13 +42,8 @@ from halfseen.runs.record import record
 from halfseen.runs.run import Run
 from halfseen.runs.snapshot import Snapshot
 
-METHODS: tuple[Method, ...] = (PLAIN, DIFFUSIONERF)
-# What `--method auto` means until a rule chooses among several methods.
-AUTO = "plain"
-DEFAULT_MAX_SIZE = 256
-# Smallest work size and number of steps that make sense.
-# SSIM's window has 11 pixels.
-_LEAST_SIZE, _LEAST_STEPS, _MOST_STEPS = 16, 1, 10**7
+# The most steps that a budget may become.
+_MOST_STEPS = 10**7
 # Mask values above this count as valid photo.
 _VALID = 0.5
 # Renderings that are less opaque than this on the mean show nothing.
@@ -48,37 +51,6 @@ _EMPTY = 0.01
 # Views that are rendered for the score of a run, inputs and held-out ones each, and those that are shown in previews/.
 MAX_MEASURED, SHOWN_HELD_OUT = 6, 3
 HELD_OUT = "held-out.png"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a reconstruction was asked to do; a resumed run must ask for the same."""
-
-    method: str
-    variant: str
-    field: str
-    max_size: int
-    seed: int
-    split: str
-    view_ids: tuple[int, ...]
-    steps: int | None
-    settings: tuple[str, ...]
-    priors: tuple[str, ...] = ()
-    profile: str = "small"
-
-
-def device_named(name: str) -> torch.device:
-    """auto, cpu, cuda or mps."""
-    if name == "auto":
-        # On a GPU the loops over rays still run as their slow twins; the compiled ones on the CPU are faster.
-        return torch.device("cpu")
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(name, False):
-        accepted = ", ".join(k for k, v in present.items() if v)
-        raise UserError(
-            "the device is not available", got=quote(name), accepted=f"auto, {accepted}", do="Choose one of these."
-        )
-    return torch.device(name)
 
 
 def reconstruct(
@@ -112,11 +84,11 @@ def reconstruct(
     capture.cameras()
     if resume and method == "auto" and out is not None:
         method = str(runs.open_run(Path(out)).config["request"]["method"])
-    chosen = _method(method)
+    chosen = method_named(method)
     split = protocols.choose(capture, views, view_ids)
     if resume and views is None and view_ids is None and out is not None:
         split = _split_of(runs.open_run(Path(out)), len(capture))
-    request = _request(chosen, variant, field, split, max_size, seed, steps, settings, priors, profile)
+    request = request_of(chosen, variant, field, split, max_size, seed, steps, settings, priors, profile)
     where = device_named(device)
     path = Path(out) if out is not None else default_out(capture.folder.resolve().name, method)
     if resume and budget is not None:
@@ -135,99 +107,6 @@ def reconstruct(
     return run
 
 
-def default_out(capture: str, method: str) -> Path:
-    """Where a run lies if nobody says: by the capture's name, and by the method that `auto` stands for."""
-    return Path("runs") / f"{capture}-{_method(method).name}"
-
-
-def _method(name: str) -> Method:
-    wanted = AUTO if name == "auto" else name
-    for entry in METHODS:
-        if entry.name == wanted:
-            return entry
-    raise UserError(
-        "the method is not known",
-        got=quote(name),
-        accepted="auto, " + ", ".join(m.name for m in METHODS),
-        do="Choose one of these.",
-    )
-
-
-def _request(
-    method: Method,
-    variant: str | None,
-    field: str | None,
-    split: Split,
-    max_size: int,
-    seed: int,
-    steps: int | None,
-    settings: tuple[str, ...],
-    priors: tuple[str, ...] = (),
-    profile: str = "small",
-) -> Request:
-    profiles = tuple(method.profiles)
-    variants = tuple(method.profiles.get(profile, ()))
-    asked = (("profile", profile, profiles), ("variant", variant, variants), ("field", field, method.fields))
-    for what, value, accepted in asked:
-        if value is not None and value not in accepted:
-            raise UserError(
-                f"method {method.name} has no such {what}",
-                got=quote(value),
-                accepted=", ".join(accepted),
-                do=f"Change --{what}.",
-            )
-    for what, number, least in (("max-size", max_size, _LEAST_SIZE), ("steps", steps, _LEAST_STEPS)):
-        if number is not None and number < least:
-            raise UserError(f"--{what} is too small", got=str(number), accepted=f"{least} or more", do="Change it.")
-    return Request(
-        method.name,
-        variant or variants[0],
-        field or method.fields[0],
-        max_size,
-        seed,
-        split.name,
-        split.train,
-        steps,
-        settings,
-        priors,
-        profile,
-    )
-
-
-def _method_config(method: Method, request: Request, capture: Capture) -> Any:
-    if any(s.split("=")[0] == "kind" for s in request.settings):
-        raise UserError(
-            "the kind of field is no setting",
-            got="--set kind=...",
-            accepted=", ".join(method.fields),
-            do="Use --field.",
-        )
-    cfg = method.profiles[request.profile][request.variant]
-    for text in request.priors:
-        cfg = _with_prior(method, cfg, text)
-    cfg = configs.apply_overrides(cfg, request.settings)
-    if request.steps is not None:
-        cfg = replace(cfg, steps=request.steps)
-    return method.resolve(cfg, capture, request.field)
-
-
-def _with_prior(method: Method, cfg: Any, text: str) -> Any:
-    """The config with ROLE=NAME_OR_PATH[:WEIGHT] in it."""
-    role, equals, name = text.partition("=")
-    if not equals or not name or role not in method.roles:
-        raise UserError(
-            f"method {method.name} has no such prior",
-            got=quote(text),
-            accepted=", ".join(f"{r}=NAME_OR_PATH[:WEIGHT]" for r in method.roles) or "no --prior: it uses none",
-            do="Correct --prior.",
-        )
-    head, _, tail = name.rpartition(":")
-    try:
-        return method.with_prior(cfg, role, head, float(tail)) if head else method.with_prior(cfg, role, name, None)
-    except ValueError:
-        return method.with_prior(cfg, role, name, None)
-
-
 def _create(
     path: Path,
     method: Method,
@@ -243,7 +122,7 @@ def _create(
     loaded = loading.load(selected, request.max_size)
     _check_masks(loaded)
     frame = framing.measure(loaded)
-    cfg = _method_config(method, request, loaded)
+    cfg = method_config(method, request, loaded)
     if budget is not None:
         most = request.steps or _MOST_STEPS
         boxed, to_user = normalise.move(loaded, frame.to_box), frame.to_box.inverse()
@@ -273,7 +152,7 @@ def _within_budget(
     if not budget > 0:
         raise UserError("--budget is too small", got=f"{budget:g} s", accepted="more than 0", do="Write --budget 5m.")
     estimate = method.estimate(boxed, to_user, cfg, device)
-    return max(_LEAST_STEPS, int(cfg.steps * (budget - estimate.before) / (estimate.seconds - estimate.before)))
+    return max(LEAST_STEPS, int(cfg.steps * (budget - estimate.before) / (estimate.seconds - estimate.before)))
 
 
 def _check_masks(capture: Capture) -> None:
@@ -293,7 +172,7 @@ def _reopen(path: Path, method: Method, request: Request, capture: Capture, spli
     run = runs.open_run(path)
     asked, omitted = (
         configs.to_plain(request),
-        configs.to_plain(_request(method, None, None, split, DEFAULT_MAX_SIZE, 0, None, ())),
+        configs.to_plain(request_of(method, None, None, split, DEFAULT_MAX_SIZE, 0, None, ())),
     )
     stored = run.config.get("request", {})
     # What is left at its default is taken from the run; only a contradiction is refused.

@@ -6,7 +6,6 @@ buffers beside them; NAME is what `networks.patch_unet` calls the same weight.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from halfseen.common.errors import UserError, quote
+from halfseen.common.errors import UserError, from_os_error, quote
 from halfseen.common.log import logger
 from halfseen.priors import weights
 from halfseen.priors.networks import patch_unet
@@ -40,8 +39,10 @@ def _weights(path: Path) -> Mapping[str, Tensor]:
     """The network's weights by the names of `patch_unet`."""
     try:
         stored: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise _unusable(path, str(error).splitlines()[0]) from error
+    except OSError as error:
+        raise from_os_error(error, path) from error
+    except Exception as error:
+        raise _unusable(path, "a damaged file, or one that holds more than tensors") from error
     for place, prefix in _PLACES:
         part = stored.get(place) if isinstance(stored, dict) else None
         if isinstance(part, dict) and f"{prefix}init_conv.weight" in part:
