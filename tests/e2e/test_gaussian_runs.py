@@ -1,21 +1,25 @@
 """Gaussians through the command line: fit, resume to the same bytes, render, export, report, info."""
 
 import hashlib
+import html
 import html.parser
 import json
+import os
 import re
+import shutil
 
 import numpy as np
 import pytest
 import torch
 import trimesh
-from PIL import Image
+from PIL import ExifTags, Image
 from support import cli
 
 import halfseen as hs
 from halfseen.cameras.convert import swap_opengl
 from halfseen.data import splat_files, transforms
 from halfseen.data.load import load
+from halfseen.export import report_page
 from halfseen.metrics.image import psnr
 from halfseen.runs.fields import load_field
 
@@ -117,24 +121,27 @@ def test_exports_are_in_the_users_frame(fitted, exported, still_life_folder, cap
 
 
 class Page(html.parser.HTMLParser):
-    """Collects tags, and checks that nothing is fetched from elsewhere."""
+    """Collects tags, what would be fetched from elsewhere, and what a browser would run."""
 
-    def __init__(self):
+    def __init__(self, text):
         super().__init__()
-        self.tags, self.outside = [], []
+        self.tags, self.outside, self.run = [], [], []
+        self.feed(text)
+        self.close()
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
+        self.run += [k for k, v in attrs if k.startswith("on") or (v or "").startswith("javascript:")]
+        self.run += [tag] if tag in ("script", "iframe", "object", "embed") else []
         self.outside += [v for k, v in attrs if k in ("src", "href") and not v.startswith("data:")]
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(fitted, tmp_path, capsys):
     assert cli("report", fitted, "--out", tmp_path / "r.html") == 0
     text = (tmp_path / "r.html").read_text()
-    page = Page()
-    page.feed(text)
+    page = Page(text)
     assert page.outside == []
-    assert "script" not in page.tags
+    assert page.run == []
     assert page.tags.count("video") == 1
     # Three photos with a rendering, a difference, depth and what photos saw; and the sheet of held-out ones.
     assert page.tags.count("img") == 3 * 6 + 1
@@ -144,12 +151,39 @@ def test_a_report_is_one_page_that_needs_nothing_else(fitted, tmp_path, capsys):
     assert "exists already" in capsys.readouterr().err
 
 
+EVIL = '"--><img src=x onerror=alert(1)>'
+
+
+def with_an_evil_photo(folder, out):
+    """The capture with one photo whose name, and the maker of whose camera, would run if a page took them as they are."""
+    shutil.copytree(folder, out)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "<script>alert(2)</script>"
+    Image.open(out / "images" / "000.png").save(out / "images" / f"{EVIL}.png", exif=exif)
+    (out / "images" / "000.png").unlink()
+    text = (out / "transforms.json").read_text()
+    (out / "transforms.json").write_text(text.replace("images/000.png", json.dumps(f"images/{EVIL}.png")[1:-1]))
+    return out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
 def test_names_of_files_are_escaped_in_a_report(still_life_folder, tmp_path):
-    evil = tmp_path / "<img src=x onerror=alert(1)>"
+    """The name of the run's folder, and that of a photo. EXIF is not kept with a run, so none of it is on the page."""
+    capture, evil = with_an_evil_photo(still_life_folder, tmp_path / "capture"), tmp_path / EVIL
     options = ("--field", "gaussians", "--views", 3, "--steps", 2, "--max-size", 24, *SMALL)
-    assert cli("reconstruct", still_life_folder, "--out", evil, *options) == 0
+    assert cli("reconstruct", capture, "--out", evil, *options) == 0
     assert cli("report", evil, "--out", tmp_path / "r.html") == 0
-    assert "<img src=x" not in (tmp_path / "r.html").read_text()
+    assert cli("data", "check", capture, "--sheet", tmp_path / "s.html") == 0
+    text = (tmp_path / "r.html").read_text()
+    assert html.escape(f"images/{EVIL}.png") in text
+    assert "alert(2)" not in text
+    for name, pictures in (("r.html", 3 * 6 + 1), ("s.html", 5 + 3)):
+        page = Page((tmp_path / name).read_text())
+        assert (page.run, page.outside, page.tags.count("img")) == ([], [], pictures), name
+    assert "<img src=x" not in text
+    # Names of files in a run are tame already; the captions under its pictures do not rely on that.
+    captions = Page(report_page.figures([("data:,", EVIL)]))
+    assert (captions.run, captions.tags.count("img")) == ([], 1)
 
 
 def test_a_nerf_is_baked_into_splats(still_life_folder, tmp_path, capsys):

@@ -68,7 +68,7 @@ def of(field: Field, around: Cameras, witness: Witness, side: int = SIDE) -> Mes
     xyz = torch.from_numpy(vertices) * cell - _HALF
     rgb = _interpolated(volume.rgb.reshape(side, side, side, 3), torch.from_numpy(vertices))
     # Depth alone cannot tell the sides of a thin board apart; a face is seen from the side that it looks to.
-    outwards = torch.from_numpy(smooth_normals(vertices.astype(np.float64), faces)).float()
+    outwards = torch.from_numpy(smooth_normals(xyz.numpy(), faces)).float()
     counts = seen.count_views(witness, xyz.float(), outwards).clamp(max=2)
     bytes_ = (rgb.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
     return Mesh(field.to_user.points(xyz).numpy(), faces, bytes_, counts.to(torch.uint8).numpy())
