@@ -21,6 +21,10 @@ class Rays:
     directions: Tensor  # [P, 3] unit length
     z_scale: Tensor  # [P] cosine to the optical axis: z-depth = t * z_scale
 
+    def at_depth(self, z: Tensor) -> Tensor:
+        """The points [P, 3] at z-depths [P]."""
+        return self.origins + (z / self.z_scale)[:, None] * self.directions
+
 
 def pixel_centres(width: int, height: int, device: torch.device | None = None) -> Tensor:
     """Centres of all pixels [H * W, 2] as (x, y), row by row."""

@@ -83,7 +83,7 @@ def _seeds(shown: list[Rendering], views: Cameras, rng: torch.Generator) -> Seed
         ray = rays.cast_all(views[i].to(torch.float32))
         depth, alpha = picture.depth.cpu().reshape(-1), picture.alpha.cpu().reshape(-1)
         known = (alpha > _OPAQUE) & (depth > 0)
-        xyz = (ray.origins + (depth / ray.z_scale)[:, None] * ray.directions)[known]
+        xyz = ray.at_depth(depth)[known]
         rgb = (picture.rgb.cpu().reshape(-1, 3) / alpha.clamp_min(_OPAQUE)[:, None]).clamp(0, 1)[known]
         focal = views.intrinsics[i, 0].float().expand(len(xyz))
         share = min(1.0, _SURPLUS * _CONFIG.start / max(len(shown) * int(known.sum()), 1))

@@ -82,7 +82,7 @@ class _Encode(torch.autograd.Function):
             return ready.clone()
         out = torch.empty(len(xyz), table.shape[1] * len(layout.first), dtype=table.dtype)
         forward, _, _ = encoding_kernel.BY_FEATURES[table.shape[1]]
-        forward(_np(xyz), _np(table), *layout.arrays(), out.numpy())
+        forward(as_array(xyz), as_array(table), *layout.arrays(), out.numpy())
         return out
 
     @staticmethod
@@ -92,10 +92,10 @@ class _Encode(torch.autograd.Function):
         layout, g_xyz, g_table = ctx.layout.arrays(), None, None
         if ctx.needs_input_grad[0]:
             g_xyz = torch.zeros_like(xyz, memory_format=torch.contiguous_format)
-            backward_xyz(_np(xyz), _np(table), _np(grad), *layout, g_xyz.numpy())
+            backward_xyz(as_array(xyz), as_array(table), as_array(grad), *layout, g_xyz.numpy())
         if ctx.needs_input_grad[1]:
             g_table = torch.zeros_like(table)
-            backward_table(_np(xyz), _np(grad), *layout, g_table.numpy())
+            backward_table(as_array(xyz), as_array(grad), *layout, g_table.numpy())
         return g_xyz, g_table, None, None
 
 
@@ -110,7 +110,7 @@ class Networks:
 def look(features: Tensor, networks: Networks, offset: Tensor) -> Tensor:
     """Density [S] of features [S, C] without gradients; `offset` [S] or [1] is added to its logarithm. CPU only."""
     out = torch.empty(len(features), dtype=features.dtype)
-    decoder_kernel.look(_np(features), *(_np(w) for w in networks.density), _np(offset), out.numpy())
+    decoder_kernel.look(as_array(features), *(as_array(w) for w in networks.density), as_array(offset), out.numpy())
     return out
 
 
@@ -129,8 +129,14 @@ class _Decode(torch.autograd.Function):
         ctx: Any, features: Tensor, basis: Tensor, samples: Marched, offset: Tensor, *weights: Tensor
     ) -> tuple[Tensor, Tensor]:
         density, colour = features.new_empty(len(features)), features.new_empty(len(features), 3)
-        known = (_np(features), _np(basis), samples.ray.numpy(), samples.start.numpy(), *(_np(w) for w in weights))
-        decoder_kernel.forward(*known, _np(offset), density.numpy(), colour.numpy())
+        known = (
+            as_array(features),
+            as_array(basis),
+            samples.ray.numpy(),
+            samples.start.numpy(),
+            *(as_array(w) for w in weights),
+        )
+        decoder_kernel.forward(*known, as_array(offset), density.numpy(), colour.numpy())
         ctx.save_for_backward(features, basis, offset, density, colour, *weights)
         ctx.samples = samples
         return density, colour
@@ -142,8 +148,14 @@ class _Decode(torch.autograd.Function):
         tasks = -(-len(basis) // decoder_kernel.RAYS)
         g_features = torch.empty_like(features)
         g_weights = [w.new_zeros(tasks, *w.shape) for w in weights]
-        known = (_np(features), _np(basis), samples.ray.numpy(), samples.start.numpy(), *(_np(w) for w in weights))
-        found = (_np(offset), _np(density), _np(colour), _np(g_density), _np(g_colour))
+        known = (
+            as_array(features),
+            as_array(basis),
+            samples.ray.numpy(),
+            samples.start.numpy(),
+            *(as_array(w) for w in weights),
+        )
+        found = (as_array(offset), as_array(density), as_array(colour), as_array(g_density), as_array(g_colour))
         decoder_kernel.backward(*known, *found, g_features.numpy(), *(g.numpy() for g in g_weights))
         # The logarithm of density is a sum with the offset, so both have one gradient.
         g_offset = g_density * density if len(offset) > 1 else None
@@ -183,8 +195,8 @@ def march(
         begin = starts(torch.bincount(ray, minlength=len(origins)))
         return Marched(t.to(origins.dtype), delta.to(origins.dtype), ray, begin)
     count = torch.empty(len(origins), dtype=torch.long)
-    known = tuple(_np(v) for v in (origins, directions, *reach, offset))
-    where = (*steps, _np(occupied), side, bounded)
+    known = tuple(as_array(v) for v in (origins, directions, *reach, offset))
+    where = (*steps, as_array(occupied), side, bounded)
     ray_kernels.march_count(*known, *where, count.numpy())
     begin = starts(count)
     total = int(begin[-1])
@@ -199,7 +211,7 @@ def visible(density: Tensor, samples: Marched, least: float) -> Tensor:
     if not compiled(density):
         return ray_twins.weights(density, samples.delta, samples.start) > least
     keep = torch.empty(len(density), dtype=torch.bool)
-    ray_kernels.visible(_np(density), _np(samples.delta), samples.start.numpy(), least, keep.numpy())
+    ray_kernels.visible(as_array(density), as_array(samples.delta), samples.start.numpy(), least, keep.numpy())
     return keep
 
 
@@ -217,7 +229,13 @@ class _Composite(torch.autograd.Function):
         rays = len(samples.start) - 1
         weight = torch.empty_like(density)
         rgb, depth, alpha = density.new_empty(rays, 3), density.new_empty(rays), density.new_empty(rays)
-        known = (_np(density), _np(samples.delta), _np(colour), _np(samples.t), samples.start.numpy())
+        known = (
+            as_array(density),
+            as_array(samples.delta),
+            as_array(colour),
+            as_array(samples.t),
+            samples.start.numpy(),
+        )
         ray_kernels.composite(*known, weight.numpy(), rgb.numpy(), depth.numpy(), alpha.numpy())
         ctx.save_for_backward(density, colour, weight)
         ctx.samples = samples
@@ -228,8 +246,15 @@ class _Composite(torch.autograd.Function):
         density, colour, weight = ctx.saved_tensors
         samples: Marched = ctx.samples
         g_density, g_colour = torch.empty_like(density), torch.empty_like(colour, memory_format=torch.contiguous_format)
-        known = (_np(density), _np(samples.delta), _np(colour), _np(samples.t), samples.start.numpy(), _np(weight))
-        ray_kernels.composite_backward(*known, *(_np(g) for g in grads), g_density.numpy(), g_colour.numpy())
+        known = (
+            as_array(density),
+            as_array(samples.delta),
+            as_array(colour),
+            as_array(samples.t),
+            samples.start.numpy(),
+            as_array(weight),
+        )
+        ray_kernels.composite_backward(*known, *(as_array(g) for g in grads), g_density.numpy(), g_colour.numpy())
         return g_density, g_colour, None
 
 
@@ -245,7 +270,7 @@ class _Distortion(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, samples: Marched) -> Tensor:
         out = weight.new_empty(len(samples.start) - 1)
-        known = (_np(weight), _np(samples.t), _np(samples.delta), samples.start.numpy())
+        known = (as_array(weight), as_array(samples.t), as_array(samples.delta), samples.start.numpy())
         ray_kernels.distortion(*known, out.numpy())
         ctx.save_for_backward(weight)
         ctx.samples = samples
@@ -256,8 +281,8 @@ class _Distortion(torch.autograd.Function):
         (weight,) = ctx.saved_tensors
         samples: Marched = ctx.samples
         out = torch.empty_like(weight)
-        known = (_np(weight), _np(samples.t), _np(samples.delta), samples.start.numpy())
-        ray_kernels.distortion_backward(*known, _np(grad), out.numpy())
+        known = (as_array(weight), as_array(samples.t), as_array(samples.delta), samples.start.numpy())
+        ray_kernels.distortion_backward(*known, as_array(grad), out.numpy())
         return out, None
 
 
@@ -274,5 +299,6 @@ def adam_step(
     adam_kernel.step(*flat, np.float32(rate), *(np.float32(b) for b in betas), np.float32(epsilon), skip_zero)
 
 
-def _np(tensor: Tensor) -> Any:
+def as_array(tensor: Tensor) -> Any:
+    """What kernels take: the values without their history, in one piece."""
     return tensor.detach().contiguous().numpy()

@@ -71,8 +71,7 @@ def seen_map(witness: Witness, rendering: Rendering, camera: Cameras) -> Tensor:
     """The seen picture [H, W] (uint8) of a rendering at one box-frame camera."""
     height, width = rendering.alpha.shape
     ray = rays.cast_all(camera)
-    distance = rendering.depth.cpu().reshape(-1).to(ray.z_scale) / ray.z_scale
-    points = ray.origins + distance[:, None] * ray.directions
+    points = ray.at_depth(rendering.depth.cpu().reshape(-1).to(ray.z_scale))
     normals = surface_normals(points.reshape(height, width, 3), rendering.depth.cpu() > 0, camera)
     count = count_views(witness, points, normals.reshape(-1, 3)).clamp(max=2).reshape(height, width)
     values = torch.tensor([INVENTED, ONE_VIEW, TWO_VIEWS], dtype=torch.uint8)[count]

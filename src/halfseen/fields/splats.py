@@ -116,8 +116,14 @@ class _Project(torch.autograd.Function):
         xyz, scale, turn, opacity, sh, bands, world, lens, limit, near = given
         count = len(xyz)
         mean, conic, reach, features = (xyz.new_zeros(count, k) for k in (2, 3, 2, 4))
-        inputs = [_np(t) for t in (xyz, scale, turn, opacity, sh)]
-        numbers = (bands, _np(world), _np(lens), _np(limit), xyz.numpy().dtype.type(near))
+        inputs = [operators.as_array(t) for t in (xyz, scale, turn, opacity, sh)]
+        numbers = (
+            bands,
+            operators.as_array(world),
+            operators.as_array(lens),
+            operators.as_array(limit),
+            xyz.numpy().dtype.type(near),
+        )
         splat_project.forward(*inputs, *numbers, *(t.numpy() for t in (mean, conic, reach, features)))
         ctx.save_for_backward(xyz, scale, turn, sh, world, lens, limit, reach, conic, features)
         ctx.bands = bands
@@ -130,8 +136,8 @@ class _Project(torch.autograd.Function):
         g_mean, g_conic, _, g_features = grads
         out = [torch.zeros_like(t, memory_format=torch.contiguous_format) for t in (xyz, scale, turn, sh)]
         splat_project.backward(
-            *(_np(t) for t in (xyz, scale, turn, sh)), ctx.bands, *(_np(t) for t in (world, lens, limit)),
-            *(_np(t) for t in (reach, conic, features, g_mean, g_conic, g_features)), *(t.numpy() for t in out),
+            *(operators.as_array(t) for t in (xyz, scale, turn, sh)), ctx.bands, *(operators.as_array(t) for t in (world, lens, limit)),
+            *(operators.as_array(t) for t in (reach, conic, features, g_mean, g_conic, g_features)), *(t.numpy() for t in out),
         )  # fmt: skip
         g_xyz, g_scale, g_turn, g_sh = out
         return g_xyz, g_scale, g_turn, None, g_sh, None, None, None, None, None
@@ -139,8 +145,8 @@ class _Project(torch.autograd.Function):
 
 def lists(projected: Projected, layout: Layout) -> Lists:
     """Sort the Gaussians into the tiles that they reach. Ties of depth are broken by number."""
-    mean, reach = _np(projected.mean.detach().cpu()), _np(projected.reach.detach().cpu())
-    depth = _np(projected.features[:, -1].detach().cpu().float()).view(np.uint32).astype(np.uint64)
+    mean, reach = operators.as_array(projected.mean.detach().cpu()), operators.as_array(projected.reach.detach().cpu())
+    depth = operators.as_array(projected.features[:, -1].detach().cpu().float()).view(np.uint32).astype(np.uint64)
     seen = np.flatnonzero(reach[:, 0] > 0)
     # Bits of positive floats sort as the floats do.
     order = (np.sort((depth[seen] << np.uint64(32)) | seen.astype(np.uint64)) & np.uint64(0xFFFFFFFF)).astype(np.int64)
@@ -171,7 +177,7 @@ class _Blend(torch.autograd.Function):
         out, alpha, median = features.new_empty(count, features.shape[1]), mean.new_empty(count), mean.new_empty(count)
         splat_raster.forward(
             *_pixels(layout, mean), found.begin.numpy(), found.listed.numpy(),
-            *(_np(t) for t in (mean, conic, reach, opacity, features)), *(t.numpy() for t in (out, alpha, median)),
+            *(operators.as_array(t) for t in (mean, conic, reach, opacity, features)), *(t.numpy() for t in (out, alpha, median)),
         )  # fmt: skip
         ctx.save_for_backward(mean, conic, reach, opacity, features)
         ctx.layout, ctx.found = layout, found
@@ -185,7 +191,7 @@ class _Blend(torch.autograd.Function):
         pairs = mean.new_empty(len(found.listed), ROWS)
         splat_raster.backward(
             *_pixels(ctx.layout, mean), *(t.numpy() for t in (found.begin, found.listed, found.slot)),
-            *(_np(t) for t in (mean, conic, reach, opacity, features, grads[0], grads[1])), pairs.numpy(),
+            *(operators.as_array(t) for t in (mean, conic, reach, opacity, features, grads[0], grads[1])), pairs.numpy(),
         )  # fmt: skip
         out = [torch.zeros_like(t, memory_format=torch.contiguous_format) for t in (mean, conic, opacity, features)]
         splat_raster.gather(pairs.numpy(), found.start.numpy(), *(t.numpy() for t in out))
@@ -196,8 +202,3 @@ class _Blend(torch.autograd.Function):
 def _pixels(layout: Layout, like: Tensor) -> tuple[np.ndarray, ...]:
     px, py, box = (t.to(like.dtype).numpy() for t in (layout.px, layout.py, layout.box))
     return px, py, layout.index.numpy(), box, layout.first.numpy()
-
-
-def _np(tensor: Tensor) -> np.ndarray:
-    array: np.ndarray = tensor.detach().contiguous().numpy()
-    return array

@@ -140,9 +140,9 @@ def normals(field: Medium, cameras: Cameras, depth: Tensor) -> Tensor:
     """Unit normals [H, W, 3] in the box, towards lower density, at the z-depths [H, W] of one camera; 0 where there is none."""
     height, width = depth.shape
     ray = rays.cast_all(cameras.to(field.dtype_like))
-    distance = depth.reshape(-1).to(ray.z_scale) / ray.z_scale
+    z = depth.reshape(-1).to(ray.z_scale)
     out = []
-    for at, there in zip((ray.origins + distance[:, None] * ray.directions).split(_CHUNK), (distance > 0).split(_CHUNK), strict=True):  # fmt: skip
+    for at, there in zip(ray.at_depth(z).split(_CHUNK), (z > 0).split(_CHUNK), strict=True):
         with torch.enable_grad():
             xyz = at.detach().contiguous().requires_grad_()
             alone = samplers.packed(torch.zeros(len(xyz), 1), torch.ones(len(xyz), 1))
