@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,6 +210,27 @@ def test_evaluation_says_what_it_could_not_measure(pair, still_life_folder, caps
     assert cli("evaluate", pair / "a", "--lpips", "alex=nothing") == 2
     assert "alex=BACKBONE,HEADS" in capsys.readouterr().err
     assert cli("evaluate", pair / "a", "--lpips", "alex=nowhere.pth,heads.pth") == 2
+
+
+def test_sets_ask_nothing_where_a_photo_is_not_valid(pair, still_life_folder, tmp_path):
+    """Photos that are the run's own renderings inside a mask, and black outside it, as undistorted photos are: no distance."""
+    run = hs.open_run(pair / "a")
+    folder = tmp_path / "bent"
+    shutil.copytree(still_life_folder, folder)
+    (folder / "masks").mkdir()
+    document = json.loads((folder / "transforms.json").read_text())
+    valid = np.zeros((36, 48), np.uint8)
+    valid[:, 12:] = 255
+    for frame, rendered in zip(document["frames"], hs.render(run, hs.load(still_life_folder).cameras()), strict=True):
+        pixels = (rendered.rgb.clamp(0, 1).numpy() * 255).round().astype(np.uint8)
+        Image.fromarray(pixels * (valid[..., None] > 0)).save(folder / frame["file_path"])
+        frame["mask_path"] = f"masks/{Path(frame['file_path']).stem}.png"
+        Image.fromarray(valid).save(folder / frame["mask_path"])
+    (folder / "transforms.json").write_text(json.dumps({**document, "mask_role": "valid"}))
+    found = hs.evaluate(run, hs.load(folder), "all")
+    assert found["mean"]["psnr_valid"] > 45
+    assert found["mean"]["swd"] < 0.02
+    assert "SWD" in found["protocol"]["not_valid"]
 
 
 @pytest.mark.parametrize("field", ["hashgrid", "gaussians"])

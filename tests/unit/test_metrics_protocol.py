@@ -10,7 +10,7 @@ from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
 from halfseen.metrics.flip import flip
 from halfseen.metrics.image import psnr, sharpness, ssim
-from halfseen.metrics.protocol import Pair, Protocol, measure, quantised
+from halfseen.metrics.protocol import FILLED, Pair, Protocol, filled, measure, quantised
 
 PLAIN = Protocol("even", split="even-3", size=(20, 16))
 
@@ -35,7 +35,9 @@ def test_every_number_is_the_measure_that_its_key_names():
     pairs = two_views(object=mask, valid=valid)
     out = measure(pairs, Protocol("p", "s", (20, 16), mask="object and valid by hand"))
     a, b = picture(0), picture(10)
-    white_a, white_b = (torch.where(mask[..., None], x, torch.ones(3)) for x in (a, b))
+    # Sharpness and composites see the photo where it is not valid.
+    whole = torch.where(valid[..., None], a, b)
+    white_a, white_b = (torch.where(mask[..., None], x, torch.ones(3)) for x in (whole, b))
     expected = {
         "psnr": psnr(a, b),
         "ssim": ssim(a, b),
@@ -47,7 +49,7 @@ def test_every_number_is_the_measure_that_its_key_names():
         "psnr_valid": psnr(a, b, valid),
         "ssim_valid": ssim(a, b, valid),
         "flip_valid": flip(a, b, valid),
-        "laplacian_variance": sharpness(a),
+        "laplacian_variance": sharpness(whole),
         "laplacian_variance_truth": sharpness(b),
         "ssim_composited": ssim(white_a, white_b),
     }
@@ -86,6 +88,24 @@ def test_lpips_is_there_only_with_its_network_and_under_its_name():
     assert view["lpips_vgg_composited"] < 0.5 * view["lpips_vgg"]
     average = (10 ** (-psnr(a, b) / 10) * math.sqrt(1 - ssim(a, b)) * view["lpips_vgg"]) ** (1 / 3)
     assert view["average_vgg"] == pytest.approx(average)
+
+
+def test_measures_of_whole_pictures_ask_nothing_where_the_photo_is_not_valid():
+    """A rendering that is right wherever the photo knows anything is right, whatever it shows in the photo's black border."""
+    valid = torch.zeros(16, 20, dtype=torch.bool)
+    valid[:, :14] = True
+    photo = picture(0) * valid[..., None]
+    pair = Pair("bent", torch.where(valid[..., None], photo, picture(1)), photo, valid=valid)
+    torch.testing.assert_close(filled(pair), photo)
+    protocol = Protocol("p", "s", mask="valid", network="alex")
+    out = measure([pair], protocol, {"alex": lambda a, b: (a - b).abs().mean()})
+    view = out["views"]["bent"]
+    assert view["lpips_alex"] == 0 == view["average_alex"]
+    assert view["laplacian_variance"] == view["laplacian_variance_truth"]
+    assert view["psnr"] < 20 < view["psnr_valid"]
+    assert out["protocol"]["not_valid"] == FILLED
+    nowhere = Pair("blind", pair.rendered, photo, valid=torch.zeros_like(valid))
+    assert "lpips_alex" not in measure([nowhere], protocol, {"alex": lambda a, b: (a - b).mean()})["mean"]
 
 
 def test_colours_are_clamped_and_put_on_levels_as_the_protocol_says():

@@ -16,7 +16,7 @@ from halfseen.fields.contract import Field
 from halfseen.metrics import distribution
 from halfseen.metrics import inception as inceptions
 from halfseen.metrics import lpips as lpips_networks
-from halfseen.metrics.protocol import Distance
+from halfseen.metrics.protocol import Distance, filled
 from halfseen.runs import provenance
 from halfseen.runs import run as runs
 from halfseen.runs.fields import load_field
@@ -83,7 +83,9 @@ def _networks(texts: Sequence[str]) -> dict[str, Distance]:
 
 def _sets(found: Measured, inception: Path | None) -> tuple[dict[str, float], list[str]]:
     """Distances between the sets of renderings and photos, and what could not be measured."""
-    truth, rendered = [t for t, _ in found.shown], [r.clamp(0, 1) for _, r in found.shown]
+    # A photo that is valid nowhere would stand against itself.
+    known = [p for p in found.pairs if p.valid is None or bool(p.valid.any())]
+    truth, rendered = [p.truth for p in known], [filled(p).clamp(0, 1) for p in known]
     out, absent = {}, []
     if len(truth) < _LEAST_PICTURES or min(min(t.shape[:2]) for t in truth) < distribution.PATCH:
         absent.append(f"SWD: needs {_LEAST_PICTURES} or more pictures with sides of {distribution.PATCH} pixels")

@@ -257,7 +257,7 @@ def _finish(run: Run, capture: Capture, held_out: Capture, last: Snapshot | None
     if len(held_out):
         held = evaluation.measure(run, field, held_out, evaluation.HELD_OUT)
         metrics |= {"psnr_held_out": round(headline(held.numbers), 3), "held_out": held.numbers}
-        _show(held.shown, run.path / runs.PREVIEWS / HELD_OUT)
+        _show([(p.truth, p.rendered) for p in held.pairs], run.path / runs.PREVIEWS / HELD_OUT)
     run.finish(metrics)
     run.event("finished", **{k: v for k, v in metrics.items() if k in ("psnr_inputs", "psnr_held_out", "seconds")})
 

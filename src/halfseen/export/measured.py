@@ -24,10 +24,10 @@ _INSIDE = 0.5
 
 @dataclass(frozen=True)
 class Measured:
-    """Numbers as JSON values, (photo, rendering) of each view, and how opaque the renderings are on the mean."""
+    """Numbers as JSON values, rendering and photo of each view, and how opaque the renderings are on the mean."""
 
     numbers: dict[str, Any]
-    shown: list[tuple[Tensor, Tensor]]
+    pairs: list[Pair]
     opacity: float
 
 
@@ -63,7 +63,7 @@ def measure(
     numbers = {**protocols.measure(pairs, stated, networks), "photos": _hash([p.truth for p in pairs])}
     numbers["mean"] |= _depth_errors(loaded, frames)
     opacity = sum(float(f.alpha.mean()) for f in frames) / len(frames)
-    return Measured(numbers, [(p.truth, p.rendered) for p in pairs], opacity)
+    return Measured(numbers, pairs, opacity)
 
 
 def _depth_errors(views: Capture, frames: Sequence[framing.Frame]) -> dict[str, float]:

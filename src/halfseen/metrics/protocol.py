@@ -2,7 +2,8 @@
 
 Suffixes: none = all pixels; `_masked` = mean over the object's pixels; `_valid` = mean over pixels that the photo knows;
 `_composited` = whole picture after both sides are put on white outside the object (as DTU's SSIM and LPIPS are printed).
-`ssim` has the Gaussian 11x11 window, `ssim_uniform7` the 7x7 mean; `laplacian_variance` is sharpness.
+`ssim` has the Gaussian 11x11 window, `ssim_uniform7` the 7x7 mean; `laplacian_variance` is sharpness. Measures that only know whole
+pictures (LPIPS, sharpness, SWD, FID, KID) see the photo itself where it is not valid: `filled`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from halfseen.common.errors import UserError, quote
@@ -24,6 +26,8 @@ Colour = Literal["float", "8-bit rounded", "8-bit truncated"]
 COLOURS: tuple[Colour, ...] = ("float", "8-bit rounded", "8-bit truncated")
 NO_MASK = "none"
 NO_NETWORK = "none"
+# What a protocol says of pixels that a photo does not know.
+FILLED = "the photo itself, in LPIPS, sharpness, SWD, FID and KID"
 # float32 holds k / 255 a little low at times; truncation must not take the level k below for it.
 _LEVEL_ROUNDING = 1e-4
 
@@ -66,6 +70,11 @@ class Pair:
     valid: Tensor | None = None
 
 
+def filled(pair: Pair) -> Tensor:
+    """The rendering [H, W, 3], with the photo in its place where that is not valid: nothing unknown is held against it."""
+    return pair.rendered if pair.valid is None else torch.where(pair.valid[..., None], pair.rendered, pair.truth)
+
+
 def measure(
     pairs: Sequence[Pair], protocol: Protocol, networks: Mapping[str, Distance] | None = None
 ) -> dict[str, Any]:
@@ -81,8 +90,11 @@ def measure(
     found = {key: [v[key] for v in views.values() if key in v] for key in keys}
     mean = {key: sum(values) / len(values) for key, values in found.items()}
     missing = {key: len(views) - len(values) for key, values in found.items() if len(values) < len(views)}
+    stated = protocol.to_plain()
+    if pairs[0].valid is not None:
+        stated["not_valid"] = FILLED
     return {
-        "protocol": protocol.to_plain(), "count": len(views), "mean": mean, "undefined": missing, "views": views,
+        "protocol": stated, "count": len(views), "mean": mean, "undefined": missing, "views": views,
     }  # fmt: skip
 
 
@@ -113,17 +125,26 @@ def _measure_one(pair: Pair, protocol: Protocol, networks: Mapping[str, Distance
                 out[f"psnr_{suffix}"] = psnr(a, b, mask)
                 out[f"ssim_{suffix}"] = ssim(a, b, mask)
                 out[f"flip_{suffix}"] = float(selected(error, mask, what="FLIP").mean())
-        out["laplacian_variance"], out["laplacian_variance_truth"] = sharpness(a), sharpness(b)
-        for name, distance in networks.items():
-            out[f"lpips_{name}"] = float(distance(a, b))
-            out[f"average_{name}"] = average_error(out["psnr"], out["ssim"], out[f"lpips_{name}"])
-        if pair.object is not None:
-            out |= _composited(a, b, pair.object, networks)
+        out |= _whole(quantised(filled(pair), protocol.colour), b, pair, networks, out)
     except UserError as error:
         raise UserError(
             f"view {quote(pair.name)}: {error.wrong}", got=error.got, accepted=error.accepted, do=error.do
         ) from error
     return out
+
+
+def _whole(
+    a: Tensor, b: Tensor, pair: Pair, networks: Mapping[str, Distance], known: Mapping[str, float]
+) -> dict[str, float]:
+    """Measures that only know whole pictures: `a` is the filled rendering. A photo that is valid nowhere would equal it."""
+    if pair.valid is not None and not _is_measurable(pair.valid):
+        return {}
+    out = {"laplacian_variance": sharpness(a), "laplacian_variance_truth": sharpness(b)}
+    suffix = "" if pair.valid is None else "_valid"
+    for name, distance in networks.items():
+        out[f"lpips_{name}"] = float(distance(a, b))
+        out[f"average_{name}"] = average_error(known[f"psnr{suffix}"], known[f"ssim{suffix}"], out[f"lpips_{name}"])
+    return out if pair.object is None else out | _composited(a, b, pair.object, networks)
 
 
 def _is_measurable(mask: Tensor) -> bool:
