@@ -21,8 +21,10 @@ from halfseen.common.rng import generator
 from halfseen.data import load as loading
 from halfseen.data import normalise
 from halfseen.export import measured
+from halfseen.export.together import together
 from halfseen.methods.plain.algorithm import METHOD
 from halfseen.metrics import protocol
+from halfseen.metrics.surfaces import Surface
 from halfseen.worlds import families, sample, seeds
 
 SMALL = tuple(
@@ -47,7 +49,8 @@ def test_evaluation_repeats_what_the_run_measured(pair, still_life_folder, capsy
     assert cli("evaluate", pair / "a", "--against", still_life_folder, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     stored = json.loads((pair / "a" / "metrics.json").read_text())["held_out"]
-    assert found["protocol"] == stored["protocol"]
+    # What is measured of all views together states its definitions besides.
+    assert stored["protocol"].items() <= found["protocol"].items()
     assert found["mean"]["psnr"] == pytest.approx(stored["mean"]["psnr"], abs=1e-6)
     assert {r["view"] for r in found["rows"]} == set(stored["views"])
     assert found["mean"]["psnr"] == pytest.approx(np.mean([r["psnr"] for r in found["rows"]]))
@@ -84,7 +87,7 @@ def test_a_budget_becomes_steps(still_life_folder, tmp_path, capsys):
 
 
 def test_claims_are_computed_once_and_are_functions_of_cells(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(claims.TIERS, "quick", Settings((3,), (0,), 32, 20, 10))
+    monkeypatch.setitem(claims.TIERS, "quick", Settings((3,), (0,), 32, 20, 1))
     monkeypatch.setattr(claims, "WORLDS", {"car-0": ("cars", 0, "hemisphere", (32, 32))})
     monkeypatch.setattr(claims, "WORLD_VIEWS", 5)
     assert cli("bench", "claims", "--out", tmp_path, "--limit", 1) == 0
@@ -94,6 +97,9 @@ def test_claims_are_computed_once_and_are_functions_of_cells(tmp_path, monkeypat
     found = json.loads(capsys.readouterr().out)
     assert [r["row"] for r in found["rows"]] == list(claims.rows_of("plain"))
     assert {"claim", "row", "scene", "views", "psnr", "ssim", "flip"} <= set(found["rows"][0])
+    assert {r["row"] for r in found["controls"]} == set(tables.CONTROLS)
+    assert all({"psnr", "swd"} <= set(r) for r in found["controls"])
+    assert all(r["swd_floor"] > 0 for r in found["rows"])
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "cells").iterdir()}
     assert cli("bench", "claims", "--out", tmp_path) == 0
     assert "0 cells computed" in capsys.readouterr().out
@@ -109,6 +115,40 @@ def cells(differences):
         for row, psnr in (("plain basic", 20.0), ("plain classic", 20.0 + difference)):
             rows.append({"row": row, "scene": str(scene), "seed": 0, "views": 3, "metrics": {"psnr": psnr}})
     return rows
+
+
+def swd_cells(scene, base, other):
+    found = {
+        "psnr": 20.0,
+        "swd_floor": 0.1,
+        "swd_unsharp": 0.6,
+        "psnr_unsharp": 19.5,
+        "swd_noise": 0.9,
+        "psnr_noise": 19.5,
+    }
+    return [
+        {"claim": "c", "row": row, "scene": scene, "seed": 0, "views": 3, "seconds": 1.0, "commit": "x", "metrics": found | {"swd": swd}}
+        for row, swd in (("plain basic", base), ("classic + prior", other))
+    ]  # fmt: skip
+
+
+def test_swd_is_normalised_by_the_base_row_and_must_beat_cheap_tricks():
+    known = [*swd_cells("room", 1.1, 0.35), *swd_cells("flat", 0.1, 0.05)]
+    rows = {(r["row"], r["scene"]): r for r in tables.rows(known)}
+    assert rows["plain basic", "room"]["swd_normalised"] == 1
+    assert rows["classic + prior", "room"]["swd_normalised"] == pytest.approx(0.25)
+    # A base row at the floor is no measure.
+    assert "swd_normalised" not in rows["classic + prior", "flat"]
+    controls = {(r["row"], r["scene"]): r for r in tables.control_rows(known)}
+    assert controls["tuned unsharp mask", "room"]["swd_normalised"] == pytest.approx(0.5)
+    assert controls["matched noise", "room"]["swd_normalised"] == pytest.approx(0.8)
+    assert controls["matched noise", "room"]["psnr"] == 19.5
+    aims = {a["aim"]: a for a in tables.aims(known)}
+    sharpened = next(a for words, a in aims.items() if "unsharp" in words)
+    assert (sharpened["value"], sharpened["met"], sharpened["n"]) == (-0.25, True, 1)
+    assert "| tuned unsharp mask | 3 | room |" in tables.markdown([*rows.values(), *controls.values()], [])
+    # Cells that were computed before SWD was stored have no such numbers.
+    assert tables.controls(cells([1])) == []
 
 
 def test_the_interval_of_a_paired_difference():
@@ -202,9 +242,19 @@ def test_evaluation_says_what_it_could_not_measure(pair, still_life_folder, caps
     capsys.readouterr()
     assert cli("evaluate", pair / "a", "--against", still_life_folder, "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["mean"]["swd"] > 0
-    assert found["mean"]["swd_floor"] >= 0
-    assert 0 < found["mean"]["depth_abs_rel"] < 1
+    mean = found["mean"]
+    assert mean["swd"] >= mean["swd_unsharp"] > 0
+    assert mean["swd_floor"] >= 0
+    assert mean["psnr_noise"] <= mean["psnr_unsharp"] + 0.01
+    assert mean["swd_noise"] > 0
+    assert 0 < mean["depth_abs_rel"] < 1
+    assert 0 < mean["depth_ordering_error"] < 0.5
+    assert mean["sharpness_ratio"] > 0
+    # The still life is some three units wide.
+    assert 0 < mean["chamfer_relative"] < mean["chamfer"] < 2
+    # So short a fit is fog before each camera, of which no other camera sees anything.
+    assert "reprojection: no two measured views overlap" in found["absent"]
+    assert {"swd", "swd_floor", "unsharp", "noise", "depth", "chamfer"} <= set(found["protocol"])
     assert any(s.startswith("LPIPS: no weights") for s in found["absent"])
     assert any(s.startswith("FID and KID: no weights") for s in found["absent"])
     assert cli("evaluate", pair / "a", "--lpips", "alex=nothing") == 2
@@ -231,6 +281,21 @@ def test_sets_ask_nothing_where_a_photo_is_not_valid(pair, still_life_folder, tm
     assert found["mean"]["psnr_valid"] > 45
     assert found["mean"]["swd"] < 0.02
     assert "SWD" in found["protocol"]["not_valid"]
+
+
+def test_what_is_right_in_every_view_is_right_in_all_of_them_together(still_life_folder):
+    """The photos and true depths themselves as renderings: nothing to find at any distance, and neighbours agree."""
+    views = loading.load(hs.load(still_life_folder), 48).views
+    pairs = [protocol.Pair(v.name, v.image.read(), v.image.read()) for v in views]
+    depths = [torch.as_tensor(v.depth.read()).float() for v in views]
+    shown = [Surface(v.camera, v.image.read(), d, d) for v, d in zip(views, depths, strict=True)]
+    found = together(measured.Measured({}, pairs, shown, 1.0))
+    assert found.numbers["swd"] == found.numbers["chamfer"] == 0
+    # What one view hides from its neighbour, and the edges of things, a few percent.
+    assert found.numbers["reprojection_consistent"] > 0.75
+    assert found.numbers["reprojection_contradicted"] < 0.1
+    assert found.numbers["reprojection_colour_error"] < 0.05
+    assert set(found.definitions) >= {"swd", "swd_floor", "unsharp", "noise", "chamfer", "reprojection"}
 
 
 @pytest.mark.parametrize("field", ["hashgrid", "gaussians"])

@@ -8,6 +8,7 @@ import torch
 
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
+from halfseen.metrics import sets
 from halfseen.metrics.controls import matched_noise, tuned_unsharp, unsharp_mask
 from halfseen.metrics.distribution import (
     fid,
@@ -19,6 +20,7 @@ from halfseen.metrics.distribution import (
     swd_floor,
 )
 from halfseen.metrics.image import psnr
+from halfseen.metrics.protocol import Pair
 
 
 def normal(*shape, seed=0):
@@ -184,6 +186,33 @@ def test_noise_cannot_raise_psnr_or_lower_it_without_end():
         with pytest.raises(UserError, match="noise cannot"):
             matched_noise(BLURRED[0], TRUTH[0], target, seed=0)
     assert psnr(matched_noise(TRUTH[0], TRUTH[0], 100.0, seed=0), TRUTH[0]) == pytest.approx(100, abs=1e-2)
+
+
+def test_tricks_leave_what_the_photo_does_not_know():
+    mask = torch.zeros(40, 48, dtype=torch.bool)
+    mask[:, :30] = True
+    for out in (
+        unsharp_mask(BLURRED[0], 1.0, 1.0, mask),
+        matched_noise(BLURRED[0], TRUTH[0], 15.0, mask, seed=0),
+    ):
+        assert torch.equal(out[:, 30:], BLURRED[0][:, 30:])
+        assert not torch.equal(out[:, :30], BLURRED[0][:, :30])
+    assert psnr(out, TRUTH[0], mask) == pytest.approx(15, abs=2e-3)
+
+
+def test_distances_of_sets_stand_beside_their_floor_and_what_cheap_tricks_reach():
+    pairs = [Pair(str(i), b, t) for i, (b, t) in enumerate(zip(BLURRED, TRUTH, strict=True))]
+    out = sets.distances(pairs)
+    assert out["swd"] == swd(BLURRED, TRUTH).mean
+    assert out["swd_floor"] == swd_floor(TRUTH).mean
+    assert sets.distances(pairs, [TRUTH[0], TRUTH[0]])["swd_floor"] == 0
+    best = tuned_unsharp(BLURRED, TRUTH)
+    assert out["swd_unsharp"] == best.distance < out["swd"]
+    assert out["psnr_noise"] <= out["psnr_unsharp"] + 2e-3
+    # Pictures that are right cannot be sharpened, and no noise is added to them.
+    same = sets.distances([Pair(p.name, p.truth, p.truth) for p in pairs])
+    assert same["swd"] == same["swd_unsharp"] == 0
+    assert same["psnr_noise"] == pytest.approx(same["psnr_unsharp"], abs=1e-2)
 
 
 # --- FID and KID

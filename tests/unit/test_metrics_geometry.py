@@ -1,6 +1,7 @@
 """Depth errors, chamfer distance and reprojection consistency against loops, closed forms and scenes that are known exactly."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from halfseen.cameras import cameras as cams
 from halfseen.cameras import rays
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
+from halfseen.metrics import surfaces
 from halfseen.metrics.depth import depth_errors, ordering_error
 from halfseen.metrics.geometry import chamfer, nearest_distances, sample_mesh
 from halfseen.metrics.reprojection import consistency
+from halfseen.metrics.surfaces import Surface
 
 
 def uniform(*shape, seed=0):
@@ -256,3 +259,54 @@ def test_renderings_that_do_not_fit_their_cameras_are_refused():
         consistency(random_cameras(3, 0), rgb, depth, rgb, depth)
     with pytest.raises(UserError, match="not finite"):
         consistency(cameras, rgb, depth, rgb, depth / 0)
+
+
+# --- views of one surface
+
+
+def seen_wall(shown=4.0, wrong_depth=1.0):
+    """Two rendered views of a wall at z = `shown`, whose true distance is 4."""
+    cameras = two_cameras()
+    views = []
+    for i in range(2):
+        rgb, depth = wall(cameras, i, shown)
+        views.append(Surface(cameras[i], rgb, depth * (wrong_depth if i else 1), wall(cameras, i)[1]))
+    return views
+
+
+def test_a_surface_is_measured_against_true_depth_in_the_captures_units():
+    assert surfaces.chamfer(seen_wall())["chamfer"] == pytest.approx(0, abs=1e-9)
+    near = surfaces.chamfer(seen_wall(3.9))
+    # Rendered points lie 0.1 in front of the wall, and next to a true point as far as the grid of pixels allows.
+    assert 0.1 <= near["chamfer_accuracy"] < 0.115
+    assert near["chamfer"] == pytest.approx((near["chamfer_accuracy"] + near["chamfer_completeness"]) / 2)
+    bigger = [
+        Surface(replace(s.camera, c2w=s.camera.c2w * torch.tensor([[1.0, 1, 1, 5]] * 3 + [[1, 1, 1, 1]])), s.rgb, 5 * s.depth, 5 * s.truth)
+        for s in seen_wall(3.9)
+    ]  # fmt: skip
+    scaled = surfaces.chamfer(bigger)
+    assert scaled["chamfer"] == pytest.approx(5 * near["chamfer"])
+    assert scaled["chamfer_relative"] == pytest.approx(near["chamfer_relative"])
+    # Nothing is said without truth, or where nothing is rendered; what is rendered beyond the truth is not judged.
+    assert surfaces.chamfer([replace(s, truth=None) for s in seen_wall()]) == {}
+    assert surfaces.chamfer([replace(s, depth=0 * s.depth) for s in seen_wall()]) == {}
+    half = [replace(s, truth=torch.where(torch.arange(SIZE[0]) < 20, s.truth, 0.0)) for s in seen_wall()]
+    assert surfaces.chamfer(half)["chamfer_accuracy"] == pytest.approx(0, abs=1e-9)
+
+
+def test_neighbours_agree_where_they_show_one_surface():
+    same = surfaces.agreement(seen_wall())
+    assert same["reprojection_consistent"] == 1
+    assert same["reprojection_colour_error"] < 3e-3
+    assert surfaces.agreement(seen_wall(wrong_depth=1.2))["reprojection_consistent"] < 0.1
+    assert surfaces.agreement(seen_wall()[:1]) == {}
+
+
+def test_depth_errors_of_views_have_an_order_where_there_is_relief():
+    errors = surfaces.depth_errors(seen_wall(wrong_depth=1.2))
+    assert errors["depth_abs_rel"] == pytest.approx(0.1)
+    assert errors["depth_ordering_error"] == 0
+    flat = surfaces.depth_errors(seen_wall()[:1])
+    assert "depth_ordering_error" not in flat
+    assert flat["depth_coverage"] == 1
+    assert surfaces.depth_errors([replace(s, truth=None) for s in seen_wall()]) == {}

@@ -51,6 +51,7 @@ def test_every_number_is_the_measure_that_its_key_names():
         "flip_valid": flip(a, b, valid),
         "laplacian_variance": sharpness(whole),
         "laplacian_variance_truth": sharpness(b),
+        "sharpness_ratio": sharpness(whole) / sharpness(b),
         "ssim_composited": ssim(white_a, white_b),
     }
     assert out["views"]["v0"] == pytest.approx(expected, rel=1e-12)
@@ -106,6 +107,13 @@ def test_measures_of_whole_pictures_ask_nothing_where_the_photo_is_not_valid():
     assert out["protocol"]["not_valid"] == FILLED
     nowhere = Pair("blind", pair.rendered, photo, valid=torch.zeros_like(valid))
     assert "lpips_alex" not in measure([nowhere], protocol, {"alex": lambda a, b: (a - b).mean()})["mean"]
+
+
+def test_a_photo_of_one_colour_has_no_sharpness_to_share():
+    pairs = [Pair("flat", picture(0), torch.full((16, 20, 3), 0.5)), Pair("rich", picture(0), picture(1))]
+    out = measure(pairs, Protocol("p", "s"))
+    assert "sharpness_ratio" not in out["views"]["flat"]
+    assert out["undefined"]["sharpness_ratio"] == 1
 
 
 def test_colours_are_clamped_and_put_on_levels_as_the_protocol_says():

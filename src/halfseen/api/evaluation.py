@@ -12,11 +12,10 @@ from halfseen.common.jsonfile import read_json
 from halfseen.data.capture import Capture
 from halfseen.export import measured
 from halfseen.export.measured import Measured
+from halfseen.export.together import together
 from halfseen.fields.contract import Field
-from halfseen.metrics import distribution
-from halfseen.metrics import inception as inceptions
 from halfseen.metrics import lpips as lpips_networks
-from halfseen.metrics.protocol import Distance, filled
+from halfseen.metrics.protocol import Distance
 from halfseen.runs import provenance
 from halfseen.runs import run as runs
 from halfseen.runs.fields import load_field
@@ -26,8 +25,6 @@ from halfseen.runs.run import Run
 HELD_OUT, INPUTS, ALL = "held-out", "inputs", "all"
 PROTOCOLS = (HELD_OUT, INPUTS, ALL)
 _LEAST_RUNS = 2
-# Pictures that a distance of sets needs.
-_LEAST_PICTURES = 2
 
 
 def evaluate(
@@ -59,9 +56,14 @@ def evaluate(
         # Other photos of the same place may be measured in full; which of a capture are inputs is known of the run's own.
         chosen = against if name == ALL else against.select(_held_out(run, against))
     found = measure(run, load_field(run), chosen, name, _networks(lpips))
-    sets, absent = _sets(found, inception)
-    absent += [] if lpips else ["LPIPS: no weights given (--lpips alex=BACKBONE,HEADS)"]
-    return {**found.numbers, "mean": {**found.numbers["mean"], **sets}, "absent": absent}
+    whole = together(found, inception)
+    absent = [*whole.absent, *([] if lpips else ["LPIPS: no weights given (--lpips alex=BACKBONE,HEADS)"])]
+    return {
+        **found.numbers,
+        "protocol": {**found.numbers["protocol"], **whole.definitions},
+        "mean": {**found.numbers["mean"], **whole.numbers},
+        "absent": absent,
+    }
 
 
 def _networks(texts: Sequence[str]) -> dict[str, Distance]:
@@ -79,23 +81,6 @@ def _networks(texts: Sequence[str]) -> dict[str, Distance]:
             )
         out[name] = lpips_networks.load("alex" if name == "alex" else "vgg", Path(backbone), Path(heads))
     return out
-
-
-def _sets(found: Measured, inception: Path | None) -> tuple[dict[str, float], list[str]]:
-    """Distances between the sets of renderings and photos, and what could not be measured."""
-    # A photo that is valid nowhere would stand against itself.
-    known = [p for p in found.pairs if p.valid is None or bool(p.valid.any())]
-    truth, rendered = [p.truth for p in known], [filled(p).clamp(0, 1) for p in known]
-    out, absent = {}, []
-    if len(truth) < _LEAST_PICTURES or min(min(t.shape[:2]) for t in truth) < distribution.PATCH:
-        absent.append(f"SWD: needs {_LEAST_PICTURES} or more pictures with sides of {distribution.PATCH} pixels")
-    else:
-        out = {"swd": distribution.swd(rendered, truth).mean, "swd_floor": distribution.swd_floor(truth).mean}
-    if inception is None:
-        return out, [*absent, "FID and KID: no weights given (--inception FILE)"]
-    network = inceptions.load(inception)
-    a, b = (inceptions.features(network, pictures) for pictures in (rendered, truth))
-    return {**out, "fid": distribution.fid(a, b), "kid": distribution.kid(a, b)}, absent
 
 
 def measure(

@@ -62,9 +62,10 @@ class BenchClaims:
             seconds += claims.compute(cell, self.out, self.captures)
             progress.update(done, len(missing), f"{cell.row} on {cell.scene}")
         found = claims.read(wanted, self.out)
-        rows, aims = tables.rows(found), tables.aims(found)
+        rows, controls, aims = tables.rows(found), tables.control_rows(found), tables.aims(found)
         if self.json:
-            print(json.dumps({"rows": rows, "aims": aims, "cells": len(found)}, indent=1, allow_nan=False))
+            record = {"rows": rows, "controls": controls, "aims": aims, "cells": len(found)}
+            print(json.dumps(record, indent=1, allow_nan=False))
             return
         print(f"{len(missing)} cells computed in {duration(seconds)}, {len(found)} of {len(wanted)} in the tables")
-        print(tables.markdown(rows, aims))
+        print(tables.markdown([*rows, *controls], aims))

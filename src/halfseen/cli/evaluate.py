@@ -19,16 +19,19 @@ _SHOWN = (
     "flip",
     "lpips_alex",
     "lpips_vgg",
-    "swd",
+    "sharpness_ratio",
     "depth_abs_rel",
     "seconds",
 )
+# Numbers of all views together, printed below: their names begin so.
+_TOGETHER = ("swd", "psnr_unsharp", "psnr_noise", "fid", "kid", "depth_", "chamfer", "reprojection_")
 _NAME = 34
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure a run: PSNR, SSIM, FLIP, SWD, masked where there are masks, depth where its truth is there; under a named protocol."""
+    """Measure a run: PSNR, SSIM, FLIP, sharpness; SWD beside its floor and controls; agreement of neighbouring renderings; depth and
+    surface where their truth is there; masked where there are masks; under a named protocol."""
 
     path_of_run: tyro.conf.Positional[Path]
     """The run folder."""
@@ -62,6 +65,9 @@ class Evaluate:
             f"{stated['name']} views ({stated['split']}), {stated['size'] or 'several sizes'}, mask: {stated['mask']}"
         )
         table([{"": r["view"], **r} for r in rows] + [{"": "mean", **result["mean"]}])
+        for name, value in result["mean"].items():
+            if name.startswith(_TOGETHER):
+                print(f"{name:<{_NAME}}{value:>12.4g}")
         for sentence in result["absent"]:
             print(f"not measured: {sentence}")
 

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from halfseen.data import load as loading
-from halfseen.data.capture import Capture, Colour
+from halfseen.data.capture import Capture, Colour, View
 from halfseen.export import frames as framing
 from halfseen.fields.contract import Field
 from halfseen.metrics import protocol as protocols
-from halfseen.metrics.depth import depth_errors
+from halfseen.metrics import surfaces
 from halfseen.metrics.protocol import Distance, Pair, Protocol
+from halfseen.metrics.surfaces import Surface
 
 # Mask values above this belong to the object, or are valid.
 _INSIDE = 0.5
@@ -24,10 +25,11 @@ _INSIDE = 0.5
 
 @dataclass(frozen=True)
 class Measured:
-    """Numbers as JSON values, rendering and photo of each view, and how opaque the renderings are on the mean."""
+    """Numbers as JSON values, rendering and photo of each view, what they show of the scene (user's frame), and how opaque the renderings are on the mean."""
 
     numbers: dict[str, Any]
     pairs: list[Pair]
+    surfaces: list[Surface]
     opacity: float
 
 
@@ -50,38 +52,42 @@ def measure(
     # A photo without a validity mask is known everywhere; an object's masks are there for all photos, or no use.
     some = [v.mask is not None for v in loaded.views]
     masked = any(some) if role == "valid" else role is not None and all(some)
-    pairs = []
+    pairs, depths = [], []
     for view, frame in zip(loaded.views, frames, strict=True):
         photo = view.image.read()[..., :3]
         known = torch.ones(photo.shape[:2]) if view.mask is None else view.mask.read_grey()
         inside = known > _INSIDE if masked else None
         alone, valid = (inside, None) if role == "object" else (None, inside)
         pairs.append(Pair(view.name, frame.rgb, photo, alone, valid))
+        depths.append(_true_depth(view, inside))
     mask = f"{role} mask > {_INSIDE}" if masked else protocols.NO_MASK
     sizes = {(p.truth.shape[1], p.truth.shape[0]) for p in pairs}
     stated = Protocol(name, split, next(iter(sizes)) if len(sizes) == 1 else None, mask, protocols.named(networks))
     numbers = {**protocols.measure(pairs, stated, networks), "photos": _hash([p.truth for p in pairs])}
-    numbers["mean"] |= _depth_errors(loaded, frames)
+    shown = [
+        Surface(loaded.cameras()[i], f.rgb, f.depth, truth)
+        for i, (f, truth) in enumerate(zip(frames, depths, strict=True))
+    ]
+    depth = surfaces.depth_errors(shown)
+    numbers["mean"] |= depth
+    if depth:
+        numbers["protocol"]["depth"] = surfaces.DEPTH_DEFINITION
     opacity = sum(float(f.alpha.mean()) for f in frames) / len(frames)
-    return Measured(numbers, pairs, opacity)
+    return Measured(numbers, pairs, shown, opacity)
 
 
-def _depth_errors(views: Capture, frames: Sequence[framing.Frame]) -> dict[str, float]:
-    """Mean absolute relative error of depth over the views whose true depth is known, and the share of it that has a depth."""
-    found = []
-    for view, frame in zip(views.views, frames, strict=True):
-        truth = None if view.depth is None else torch.as_tensor(view.depth.read()).float()
-        if truth is None or truth.shape != frame.depth.shape:
-            continue
-        shown = (frame.depth > 0) & (truth > 0)
-        if shown.any():
-            found.append(depth_errors(frame.depth, truth))
-    if not found:
-        return {}
-    return {
-        "depth_abs_rel": sum(e.abs_rel for e in found) / len(found),
-        "depth_coverage": sum(e.coverage for e in found) / len(found),
-    }
+def photos(views: Capture, size: int, background: Colour) -> list[Tensor]:
+    """The photos [H, W, 3] as `measure` would compare them."""
+    loaded = loading.load(replace(views, background=background), size)
+    return [v.image.read()[..., :3] for v in loaded.views]
+
+
+def _true_depth(view: View, inside: Tensor | None) -> Tensor | None:
+    """True z-depth [H, W] in the user's units, 0 where it is not known or the mask leaves it out."""
+    if view.depth is None:
+        return None
+    truth = torch.as_tensor(view.depth.read()).float()
+    return truth if inside is None or inside.shape != truth.shape else truth * inside
 
 
 def headline(numbers: dict[str, Any]) -> float:

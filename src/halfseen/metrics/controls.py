@@ -1,4 +1,7 @@
-"""Control rows: cheap tricks that a method must beat at equal PSNR before its gain in SWD means anything."""
+"""Control rows: cheap tricks that a method must beat at equal PSNR before its gain in SWD means anything.
+
+With a mask [H, W], a trick leaves the picture as it is where that is false: there the photo knows nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from torch.nn import functional as F
 
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
-from halfseen.metrics.distribution import swd
+from halfseen.metrics.distribution import reference, swd_to
 from halfseen.metrics.image import blur, gaussian, psnr
 
 # Amounts and radii (pixels) that `tuned_unsharp` tries; amount 0 is the picture itself, so tuning never loses.
@@ -28,48 +31,56 @@ _HALVINGS = 60
 
 @dataclass(frozen=True)
 class Unsharp:
-    """The unsharp mask that was best on validation pairs, and its SWD there."""
+    """The unsharp mask that was best, and its SWD."""
 
     amount: float
     radius: float
     distance: float
 
 
-def unsharp_mask(image: Tensor, amount: float, radius: float) -> Tensor:
+def unsharp_mask(image: Tensor, amount: float, radius: float, mask: Tensor | None = None) -> Tensor:
     """image + amount * (image - blurred), clamped to [0, 1]; the blur is a Gaussian of `radius` pixels. [H, W, 3]."""
     planes = image.detach().double().permute(2, 0, 1)
     reach = math.ceil(_CUT * radius)
     padded = F.pad(planes[None], (reach,) * 4, mode="replicate")[0]
     sharper = planes + amount * (planes - blur(padded, gaussian(radius, reach, image.device)))
-    return sharper.clamp(0, 1).permute(1, 2, 0).to(image.dtype)
+    out = sharper.clamp(0, 1).permute(1, 2, 0).to(image.dtype)
+    return out if mask is None else torch.where(mask[..., None], out, image)
 
 
 def tuned_unsharp(
     rendered: Sequence[Tensor],
     truth: Sequence[Tensor],
+    masks: Sequence[Tensor | None] | None = None,
     *,
     amounts: Sequence[float] = AMOUNTS,
     radii: Sequence[float] = RADII,
     seed: int = 0,
 ) -> Unsharp:
-    """The amount and radius with the smallest SWD between sharpened validation renderings and their truth; the first of equals."""
-    tried = [
-        Unsharp(amount, radius, swd([unsharp_mask(r, amount, radius) for r in rendered], truth, seed=seed).mean)
-        for radius in radii
-        for amount in amounts
-    ]
+    """The amount and radius with the smallest SWD between sharpened renderings [H, W, 3] and their truth; the first of equals."""
+    wanted, where = reference(truth, seed=seed), masks or [None] * len(rendered)
+    # Nothing is nothing, whatever its radius.
+    grid = [(a, r) for i, r in enumerate(radii) for a in amounts if a or not i]
+    tried = []
+    for amount, radius in grid:
+        sharper = [unsharp_mask(p, amount, radius, m) for p, m in zip(rendered, where, strict=True)]
+        tried.append(Unsharp(amount, radius, swd_to(sharper, wanted).mean))
     return min(tried, key=lambda t: t.distance)
 
 
-def matched_noise(image: Tensor, truth: Tensor, target: float, *, seed: int, step: int = 0) -> Tensor:
+def matched_noise(
+    image: Tensor, truth: Tensor, target: float, mask: Tensor | None = None, *, seed: int, step: int = 0
+) -> Tensor:
     """`image` plus white Gaussian noise, clamped to [0, 1], with just as much of it that its PSNR to `truth` is `target` dB.
 
-    `step` tells views apart, so that each gets noise of its own.
+    `step` tells views apart, so that each gets noise of its own. PSNR is over the mask.
     """
-    best = psnr(image.clamp(0, 1), truth)
+    best = psnr(image.clamp(0, 1), truth, mask)
     noise = torch.randn(image.shape, generator=generator(seed, "metrics/noise", step)).to(image)
+    if mask is not None:
+        noise = noise * mask[..., None]
     low, high = 0.0, _MOST_NOISE
-    worst = psnr((image + high * noise).clamp(0, 1), truth)
+    worst = psnr((image + high * noise).clamp(0, 1), truth, mask)
     if not worst <= target <= best:
         raise UserError(
             "noise cannot bring this picture to the target PSNR",
@@ -80,7 +91,7 @@ def matched_noise(image: Tensor, truth: Tensor, target: float, *, seed: int, ste
     for _ in range(_HALVINGS):
         sigma = (low + high) / 2
         noisy = (image + sigma * noise).clamp(0, 1)
-        reached = psnr(noisy, truth)
+        reached = psnr(noisy, truth, mask)
         if abs(reached - target) < _MATCH_DB:
             break
         low, high = (sigma, high) if reached > target else (low, sigma)

@@ -2,7 +2,8 @@
 
 Suffixes: none = all pixels; `_masked` = mean over the object's pixels; `_valid` = mean over pixels that the photo knows;
 `_composited` = whole picture after both sides are put on white outside the object (as DTU's SSIM and LPIPS are printed).
-`ssim` has the Gaussian 11x11 window, `ssim_uniform7` the 7x7 mean; `laplacian_variance` is sharpness. Measures that only know whole
+`ssim` has the Gaussian 11x11 window, `ssim_uniform7` the 7x7 mean; `laplacian_variance` is sharpness,
+`sharpness_ratio` its share of the photo's. Measures that only know whole
 pictures (LPIPS, sharpness, SWD, FID, KID) see the photo itself where it is not valid: `filled`.
 """
 
@@ -18,7 +19,7 @@ from torch import Tensor
 from halfseen.common.errors import UserError, quote
 from halfseen.images.color import WHITE, over
 from halfseen.metrics.flip import PIXELS_PER_DEGREE, flip_map
-from halfseen.metrics.image import average_error, psnr, sharpness, ssim
+from halfseen.metrics.image import average_error, psnr, sharpness, sharpness_ratio, ssim
 from halfseen.metrics.inputs import check_pair, selected
 
 # What happens to colours before they are compared. Floats are clamped; 8-bit files round, or truncate as pixelNeRF's did.
@@ -140,6 +141,9 @@ def _whole(
     if pair.valid is not None and not _is_measurable(pair.valid):
         return {}
     out = {"laplacian_variance": sharpness(a), "laplacian_variance_truth": sharpness(b)}
+    # A photo of one colour has no sharpness to have a share of.
+    if out["laplacian_variance_truth"] > 0:
+        out["sharpness_ratio"] = sharpness_ratio(a, b)
     suffix = "" if pair.valid is None else "_valid"
     for name, distance in networks.items():
         out[f"lpips_{name}"] = float(distance(a, b))

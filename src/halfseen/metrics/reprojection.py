@@ -45,7 +45,7 @@ def consistency(
     """
     _check(cameras, rgb_a, depth_a, rgb_b, depth_b)
     cameras = cameras.to(torch.float64)
-    points = _surface(cameras[0], depth_a.double())
+    points = surface_points(cameras[0], depth_a.double())
     at, z = rays.project(cameras[1], points)
     colour = rgb_a.double().reshape(-1, 3)[depth_a.reshape(-1) > 0]
     inside = rays.in_frame(cameras[1], at, z)[0]
@@ -73,14 +73,11 @@ def consistency(
     )
 
 
-def _surface(camera: Cameras, depth: Tensor) -> Tensor:
-    """World points [N, 3] of the pixels that have depth, row by row."""
-    width, height = camera.size()
+def surface_points(camera: Cameras, depth: Tensor) -> Tensor:
+    """World points [N, 3] of the pixels that have z-depth [H, W] (0 = nothing), row by row."""
     z = depth.reshape(-1)
-    has = z > 0
-    pixels = rays.pixel_centres(width, height, depth.device)[has]
-    cast = rays.cast(camera, torch.zeros(len(pixels), dtype=torch.long), pixels)
-    return cast.origins + cast.directions * (z[has] / cast.z_scale)[:, None]
+    has, cast = z > 0, rays.cast_all(camera)
+    return cast.origins[has] + cast.directions[has] * (z / cast.z_scale)[has, None]
 
 
 def _share(mask: Tensor) -> float:
