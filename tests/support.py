@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,3 +125,9 @@ SMALL_FIT = tuple(
 def cli(*arguments: object) -> int:
     """Run the command line in this process."""
     return main([str(a) for a in arguments])
+
+
+def checkpoint(run: Path) -> dict[str, str]:
+    """Hashes of the last checkpoint's files (of bytes, a failed comparison would be explained for minutes)."""
+    (*_, last) = sorted((run / "checkpoints").iterdir())
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in last.iterdir()}

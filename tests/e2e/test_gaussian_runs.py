@@ -1,6 +1,5 @@
 """Gaussians through the command line: fit, resume to the same bytes, render, export, report, info."""
 
-import hashlib
 import html
 import html.parser
 import json
@@ -13,7 +12,7 @@ import pytest
 import torch
 import trimesh
 from PIL import ExifTags, Image
-from support import cli
+from support import checkpoint, cli
 
 import halfseen as hs
 from halfseen.cameras.convert import swap_opengl
@@ -32,11 +31,6 @@ def fitted(still_life_folder, tmp_path_factory):
     options = ("--field", "gaussians", "--views", 3, "--steps", 200, *SMALL)
     assert cli("reconstruct", still_life_folder, "--out", out, *options) == 0
     return out
-
-
-def checkpoint(run):
-    (*_, last) = sorted((run / "checkpoints").iterdir())
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in last.iterdir()}
 
 
 def test_three_photos_become_a_scene(fitted, still_life_folder, tmp_path):

@@ -1,20 +1,13 @@
 """The whole road on a tiny still life: fit, resume to the same bytes, render in the user's frame, in line with the photos."""
 
-import hashlib
 import json
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support import SMALL_FIT, cli
+from support import SMALL_FIT, checkpoint, cli
 
 import halfseen as hs
 from halfseen.common.errors import UserError
@@ -24,8 +17,6 @@ from halfseen.metrics.image import psnr
 
 STEPS = 60
 ALL = ("--view-ids", "0,1,2,3,4")
-# Steps that each of the killed processes makes at least.
-KILLED_AFTER = (0, 3, 3)
 
 
 def fit(folder, out, *extra, steps=STEPS):
@@ -38,12 +29,6 @@ def fitted(still_life_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("fitted") / "run"
     assert cli("reconstruct", still_life_folder, "--out", out, "--steps", 400, *ALL, *SMALL_FIT) == 0
     return out
-
-
-def tensors(run):
-    """Hashes of the last checkpoint's files (of bytes, a failed comparison would be explained for minutes)."""
-    (*_, last) = sorted((run / "checkpoints").iterdir())
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in last.iterdir()}
 
 
 def test_the_run_folder_explains_itself(fitted):
@@ -76,84 +61,8 @@ def test_the_run_folder_explains_itself(fitted):
 def test_same_seed_same_bytes_and_another_seed_other_bytes(still_life_folder, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         assert fit(still_life_folder, tmp_path / name, "--seed", seed, steps=8) == 0
-    assert tensors(tmp_path / "a") == tensors(tmp_path / "b")
-    assert tensors(tmp_path / "a")["field.safetensors"] != tensors(tmp_path / "c")["field.safetensors"]
-
-
-def newest(out):
-    """The step of the newest whole checkpoint."""
-    return max((int(p.parent.name.removeprefix("step-")) for p in out.glob("checkpoints/step-*/state.json")), default=0)
-
-
-def start(folder, out, *extra):
-    """The command as a process of its own that writes a checkpoint after every step."""
-    code = (
-        "import sys; from halfseen.runs import record; from functools import partial; import halfseen.api.reconstruction as api\n"
-        "api.record = partial(record.record, checkpoint_seconds=0.0)\n"
-        "from halfseen.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    )
-    arguments = ["reconstruct", folder, "--out", out, "--views", 3, "--steps", STEPS, *SMALL_FIT, *extra]
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-
-def test_a_run_killed_at_random_moments_resumes_to_the_same_bytes(still_life_folder, tmp_path):
-    """Real processes, killed by a real signal: before the first checkpoint, then twice at moments of their own while levels join."""
-    assert start(still_life_folder, tmp_path / "whole").wait(300) == 0
-    out = tmp_path / "killed"
-    for steps in KILLED_AFTER:
-        before = newest(out)
-        process = start(still_life_folder, out, *(["--resume"] if out.exists() else []))
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and not ((out / "events.jsonl").exists() and newest(out) >= before + steps):
-            time.sleep(0.01)
-        # Not the same moment in every run: any of them has to do.
-        time.sleep(random.SystemRandom().uniform(0, 0.5))
-        assert process.poll() is None, "the run was over before it could be killed"
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        assert not (out / "metrics.json").exists()
-    assert start(still_life_folder, out, "--resume").wait(300) == 0
-    events = [json.loads(line)["event"] for line in (out / "events.jsonl").read_text().splitlines()]
-    # One that was killed before its first checkpoint starts again.
-    assert events.count("resume") >= len(KILLED_AFTER) - 1
-    assert tensors(out) == tensors(tmp_path / "whole")
-    # The seconds of a run are those of all its sessions.
-    assert hs.open_run(out).seconds() > max(
-        e.get("seconds", 0)
-        for e in map(json.loads, (out / "events.jsonl").read_text().splitlines())
-        if e["event"] == "fitted"
-    )
-
-
-GRADIENTS = """
-import hashlib, torch
-from halfseen.common.rng import generator
-from halfseen.fields import decoder, samplers
-rand = lambda *shape: torch.rand(shape, generator=generator(0, str(shape)))
-config = decoder.Config()
-weights = {k: v.requires_grad_() for k, v in decoder.create(config, 8, generator(0, "w")).items()}
-features = (rand(400, 8) - 0.5).requires_grad_()
-directions = torch.nn.functional.normalize(rand(20, 3), dim=-1)
-density, colour = decoder.decode(features, rand(400, 3), directions, samplers.packed(rand(20, 20), rand(20, 20)), weights, config)
-(density.sum() + (colour * rand(400, 3)).sum()).backward()
-print([hashlib.sha256(t.grad.numpy().tobytes()).hexdigest() for t in (features, *weights.values())])
-"""
-
-
-def test_who_compiles_and_who_loads_a_kernel_get_the_same_bytes(tmp_path):
-    """The sums over samples are ordered in the source: a compiler is not free to order them differently each time."""
-    environment = {**os.environ, "HALFSEEN_CACHE": str(tmp_path)}
-    environment.pop("NUMBA_CACHE_DIR", None)
-    said = []
-    for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", GRADIENTS], env=environment, capture_output=True, text=True, check=True
-        )
-        said.append(done.stdout)
-        assert list(tmp_path.rglob("*.nbi"))
-    assert said[0] == said[1]
+    assert checkpoint(tmp_path / "a") == checkpoint(tmp_path / "b")
+    assert checkpoint(tmp_path / "a")["field.safetensors"] != checkpoint(tmp_path / "c")["field.safetensors"]
 
 
 def test_resume_with_other_settings_is_refused(fitted, still_life_folder, capsys):
@@ -195,9 +104,9 @@ def test_resume_needs_only_the_run_and_something_to_resume(still_life_folder, tm
 
 
 def test_a_finished_run_is_not_run_again(fitted, still_life_folder):
-    before = tensors(fitted)
+    before = checkpoint(fitted)
     assert cli("reconstruct", still_life_folder, "--out", fitted, "--steps", 400, *ALL, *SMALL_FIT, "--resume") == 0
-    assert tensors(fitted) == before
+    assert checkpoint(fitted) == before
 
 
 def test_renders_line_up_with_the_photos(fitted, still_life_folder, tmp_path):
