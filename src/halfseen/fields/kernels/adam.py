@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from halfseen.common.jit import kernel
+from halfseen.common.jit import ORDERED, kernel
 
 # Parameters that one task updates.
 _BLOCK = 65536
 
 
-@kernel(parallel=True, fastmath=True)
+@kernel(parallel=True, fastmath=ORDERED)
 def step(value, grad, first, second, rate, beta1, beta2, epsilon, skip_zero):  # type: ignore[no-untyped-def]
     """One step on flat arrays; `rate` holds the bias corrections. Entries without a gradient may be left as they are."""
     count = len(value)

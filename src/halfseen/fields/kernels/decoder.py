@@ -107,7 +107,7 @@ def load(features, start, stop, x):  # type: ignore[no-untyped-def]
             x[i, s] = features[start + s, i] if start + s < stop else 0
 
 
-@kernel(parallel=True, fastmath=True)
+@kernel(parallel=True, fastmath=ORDERED)
 def look(features, w0, w1, offset, density):  # type: ignore[no-untyped-def]
     """Density [S] alone; `offset` [S] or [1] is added to its logarithm."""
     count, width = features.shape
@@ -135,7 +135,7 @@ def decode(x, w0, w1, c0, c1, hidden, h, first, second, basis, ray, start, stop)
     product(c1, first, second, True)
 
 
-@kernel(parallel=True, fastmath=True)
+@kernel(parallel=True, fastmath=ORDERED)
 def forward(features, basis, ray, begin, w0, w1, c0, c1, c2, offset, density, colour):  # type: ignore[no-untyped-def]
     """Density [S] and colour [S, 3] of packed samples; `begin` [P + 1] are the first samples of rays."""
     kind = features.dtype

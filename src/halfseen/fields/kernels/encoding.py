@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from halfseen.common.jit import kernel
+from halfseen.common.jit import ORDERED, kernel
 
 # Primes of the hash.
 _P1, _P2 = np.int64(2654435761), np.int64(805459861)
@@ -43,6 +43,7 @@ def place(v, cells):  # type: ignore[no-untyped-def]
 
 
 def _forward(features):  # type: ignore[no-untyped-def]
+    # Not ORDERED: that takes 18 % longer, and what is added here are the eight corners of one sample.
     @kernel(parallel=True, fastmath=True)
     def forward(xyz, table, first, size, cells, dense, out):  # type: ignore[no-untyped-def]
         """Features `out` [S, L * F]."""
@@ -74,7 +75,7 @@ def _forward(features):  # type: ignore[no-untyped-def]
 
 
 def _backward_table(features):  # type: ignore[no-untyped-def]
-    @kernel(parallel=True, fastmath=True)
+    @kernel(parallel=True, fastmath=ORDERED)
     def backward_table(xyz, grad, first, size, cells, dense, grad_table):  # type: ignore[no-untyped-def]
         """Add to `grad_table` [T, F] what the gradient `grad` [S, L * F] of the features gives."""
         for level in prange(len(first)):
@@ -102,7 +103,7 @@ def _backward_table(features):  # type: ignore[no-untyped-def]
 
 
 def _backward_xyz(features):  # type: ignore[no-untyped-def]
-    @kernel(parallel=True, fastmath=True)
+    @kernel(parallel=True, fastmath=ORDERED)
     def backward_xyz(xyz, table, grad, first, size, cells, dense, grad_xyz):  # type: ignore[no-untyped-def]
         """Gradient `grad_xyz` [S, 3] with respect to the positions."""
         count = xyz.shape[0]
