@@ -26,6 +26,13 @@ SAMPLES, RAYS, REPEATS = 65_536, 1024, 5
 CURVE_SAMPLES = (4096, 16_384, 65_536, 262_144)
 CURVE_SIDES = (32, 64, 128)
 CURVE_VIEWS = (3, 9, 27)
+# How many times as long the twins of these rows are to take, on two quiet cores (docs/results/fields.md).
+AIMS = {
+    "hash encoding, forward and backward": 10.0,
+    "occupancy marching": 10.0,
+    "whole training step": 8.0,
+    "splat raster, forward and backward": 20.0,
+}
 # Bytes moved to measure the machine's memory, and by how many passes over them (one read, one written).
 _BAND_BYTES, _PASSES = 256 * 2**20, 2
 # Bytes that hash encoding moves for each sample and level: eight entries, and the place and features of the sample.
@@ -46,6 +53,11 @@ class Row:
     def ratio(self) -> float:
         """How many times as long the twin takes."""
         return self.twin_ms / self.ms
+
+    @property
+    def aim(self) -> float | None:
+        """What the ratio is to be, where the project set itself that."""
+        return AIMS.get(self.name)
 
 
 @dataclass(frozen=True)

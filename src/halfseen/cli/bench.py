@@ -20,15 +20,15 @@ class BenchSpeed:
     def run(self) -> None:
         from halfseen.bench import speed, speed_splats
 
-        rows = [{**asdict(r), "ratio": r.ratio} for r in (*speed.rows(), *speed_splats.rows())]
+        rows = [{**asdict(r), "ratio": r.ratio, "aim": r.aim} for r in (*speed.rows(), *speed_splats.rows())]
         points = [asdict(p) for p in (*speed.curves(), *speed_splats.curves())]
         if self.json:
             print(json.dumps({"rows": rows, "curves": points}, indent=1, allow_nan=False))
             return
-        print(f"{'':<52}{'ms':>9}{'twin ms':>10}{'ratio':>8}{'ns each':>10}")
+        print(f"{'':<52}{'ms':>9}{'twin ms':>10}{'ratio':>8}{'aim':>5}{'ns each':>10}")
         for r in rows:
             print(
-                f"{r['name']:<52}{r['ms']:>9.2f}{r['twin_ms']:>10.1f}{r['ratio']:>8.1f}{r['ns_per_sample']:>10.1f}  {r['note']}"
+                f"{r['name']:<52}{r['ms']:>9.2f}{r['twin_ms']:>10.1f}{r['ratio']:>8.1f}{r['aim'] or '':>5}{r['ns_per_sample']:>10.1f}  {r['note']}"
             )
         for p in points:
             print(f"{p['curve']:<24}{p['size']:>9}{p['ms']:>12.2f} ms{p['ns_each']:>10.1f} ns each")
