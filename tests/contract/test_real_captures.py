@@ -7,9 +7,9 @@ import torch
 
 from halfseen.cameras import convert, rays
 from halfseen.common.errors import UserError
-from halfseen.data import check, formats
+from halfseen.data import check, formats, idr, protocols
 from halfseen.data.capture import read_npy
-from halfseen.data.load import load
+from halfseen.data.load import evaluation_masks, load
 
 pytestmark = pytest.mark.captures
 
@@ -49,6 +49,7 @@ def epipolar_error(capture, i, j):
         ("llff_fern", "llff", 20, (1, 4), MAX_EPIPOLAR_PX),
         ("llff_fern", "colmap", 20, (1, 4), MAX_EPIPOLAR_PX),
         ("redkitchen_rgbd", None, 30, (0, 1), MAX_KINECT_PX),
+        ("dtu_scan65", None, 8, (2, 3), MAX_EPIPOLAR_PX),
     ],
 )
 def test_matched_features_lie_on_their_epipolar_lines(captures, name, layout, views, pair, limit):
@@ -98,7 +99,7 @@ def test_redkitchen_depth_agrees_between_views(captures):
 def test_every_capture_can_be_checked(captures, name):
     report = check.check(formats.read([captures / name]))
     assert report.views > 0
-    assert (report.geometry is None) == (name in ("co3d_apple", "dtu_scan65"))
+    assert (report.geometry is None) == (name == "co3d_apple")
     assert not any("look apart" in w for w in report.warnings)
 
 
@@ -117,6 +118,24 @@ def test_dtu_projection_matrices_decompose(captures):
     uv = pixels[:, :2] / pixels[:, 2:]
     assert (uv > 200).all()
     assert (uv[:, 0] < 1400).all()
+
+
+def test_dtu_states_its_split_and_keeps_its_masks_from_fits(captures):
+    """Pictures are named by the numbers of their cameras, masks by the same numbers with fewer digits."""
+    capture = formats.read([captures / "dtu_scan65"])
+    named = [int(v.name[-10:-4]) for v in capture.views]
+    split = protocols.choose(capture, 3, None)
+    assert split.name == "dtu-3, 4 of 25 targets"
+    assert [named[i] for i in split.train] == [25, 22, 28]
+    assert [named[i] for i in split.test] == [1, 9, 23, 33]
+    assert [int(v.mask.path.stem) for v in capture.views] == named
+    assert all(v.mask is None for v in load(capture.select([0]), 100).views)
+    inside = evaluation_masks(capture, 400)
+    assert all(m.shape == (300, 400) and 0.05 < float(m.float().mean()) < 0.9 for m in inside)
+    # The unit sphere around the object fills its mask: the origin lies in all of them.
+    at, _ = rays.project(capture.cameras().resized(400, 300), torch.zeros(1, 3, dtype=torch.float64))
+    assert all(m[int(y), int(x)] for m, (x, y) in zip(inside, at[:, 0].tolist(), strict=True))
+    assert idr.to_world(captures / "dtu_scan65").scale == pytest.approx(164.6044, abs=1e-3)
 
 
 def test_co3d_cameras_look_at_the_apple(captures):

@@ -15,6 +15,7 @@ from halfseen.api.priors import load_prior
 from halfseen.api.reconstruction import reconstruct
 from halfseen.api.rendering import Frames, orbit, read_cameras, render
 from halfseen.api.requests import METHODS, default_out
+from halfseen.api.surfaces import DTU_SURFACE, evaluate_surface
 from halfseen.common.files import new_folder
 from halfseen.data import check as checks
 from halfseen.data import formats
@@ -24,6 +25,7 @@ from halfseen.runs import run as runs
 from halfseen.runs.run import Run
 
 __all__ = [
+    "DTU_SURFACE",
     "METHODS",
     "Frames",
     "check",
@@ -31,6 +33,7 @@ __all__ = [
     "convert",
     "default_out",
     "evaluate",
+    "evaluate_surface",
     "export",
     "load",
     "load_prior",

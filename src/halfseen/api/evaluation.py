@@ -9,6 +9,7 @@ from typing import Any
 from halfseen.api.rendering import background_of
 from halfseen.common.errors import UserError, quote
 from halfseen.common.jsonfile import read_json
+from halfseen.data import dtu
 from halfseen.data.capture import Capture
 from halfseen.export import measured
 from halfseen.export.measured import Measured
@@ -21,9 +22,10 @@ from halfseen.runs import run as runs
 from halfseen.runs.fields import load_field
 from halfseen.runs.run import Run
 
-# Which views a protocol measures: those that the run's split holds out, the run's own inputs, or all of a capture.
-HELD_OUT, INPUTS, ALL = "held-out", "inputs", "all"
-PROTOCOLS = (HELD_OUT, INPUTS, ALL)
+# Which views a protocol measures: those that the run's split holds out, the run's own inputs, all of a capture, or the targets of
+# DTU's few-view protocol at its size.
+HELD_OUT, INPUTS, ALL, DTU = "held-out", "inputs", "all", "dtu"
+PROTOCOLS = (HELD_OUT, INPUTS, ALL, DTU)
 _LEAST_RUNS = 2
 
 
@@ -52,10 +54,13 @@ def evaluate(
             accepted="the folder that the run was made from",
             do="Name it with --against, or use --protocol inputs.",
         )
+    elif name == DTU:
+        chosen = _dtu_targets(run, against)
     else:
         # Other photos of the same place may be measured in full; which of a capture are inputs is known of the run's own.
         chosen = against if name == ALL else against.select(_held_out(run, against))
-    found = measure(run, load_field(run), chosen, name, _networks(lpips))
+    size = max(v.image.width for v in chosen.views) if name == DTU else None
+    found = measure(run, load_field(run), chosen, name, _networks(lpips), size)
     whole = together(found, inception)
     absent = [*whole.absent, *([] if lpips else ["LPIPS: no weights given (--lpips alex=BACKBONE,HEADS)"])]
     return {
@@ -84,10 +89,15 @@ def _networks(texts: Sequence[str]) -> dict[str, Distance]:
 
 
 def measure(
-    run: Run, field: Field, views: Capture, name: str, networks: Mapping[str, Distance] | None = None
+    run: Run,
+    field: Field,
+    views: Capture,
+    name: str,
+    networks: Mapping[str, Distance] | None = None,
+    size: int | None = None,
 ) -> Measured:
-    """Measure a field on views of the user's frame at the run's work size."""
-    work = max(map(max, run.config["work_sizes"]))
+    """Measure a field on views of the user's frame, at the run's work size unless another is named (longer side, pixels)."""
+    work = size or max(map(max, run.config["work_sizes"]))
     split = f"{run.config['split']['name']}: {len(run.config['split']['train'])} inputs, {len(views)} measured"
     return measured.measure(field, views, work, background_of(run), name, split, networks)
 
@@ -155,3 +165,17 @@ def _held_out(run: Run, capture: Capture) -> list[int]:
             do="Name that capture, use --protocol all or inputs, or reconstruct with --views.",
         )
     return test
+
+
+def _dtu_targets(run: Run, capture: Capture) -> Capture:
+    """The targets of DTU's protocol for a run of its inputs, at its size."""
+    train = tuple(int(i) for i in run.config["split"]["train"])
+    stated = [s for s in capture.splits if s.name.startswith(f"{DTU}-") and s.train == train]
+    if not stated or not provenance.same_inputs(run, capture):
+        raise UserError(
+            "the run is none of DTU's few-view protocol",
+            got=f"inputs {','.join(map(str, train))}",
+            accepted="; ".join(f"{s.name}: {','.join(map(str, s.train))}" for s in capture.splits) or "a scan of DTU",
+            do="Reconstruct the scan with --views 3, 6 or 9.",
+        )
+    return dtu.at_protocol_size(capture.select(stated[0].test))

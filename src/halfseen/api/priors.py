@@ -112,16 +112,17 @@ def publish(training_folder: Path, out: Path) -> Path:
 
 def card(chosen: Recipe, config: Mapping[str, Any], parameters: int) -> str:
     """The model card."""
+    data = chosen.data_of(configs.from_plain(chosen.config, config["config"], "config"))
     held = "\n".join(f"| {k} | {v:.4f} |" for k, v in config["held_out"].items())
     return f"""# {chosen.name}
 
 A prior of role `{chosen.role}` with {parameters:,} parameters, trained by `halfseen prior train {chosen.name}` alone.
 
-- Data: {chosen.data}. No photo, scan or mesh of anybody was used.
+- Data: {data.source}. {data.rights}
 - Seed {config["config"]["seed"]}, {config["step"]:,} steps of {config["config"]["loop"]["batch"]} samples ({config["samples"]:,}), {config["hours"]:.1f} hours on {config["machine"]}.
 - Weights are running means in half precision; `config.json` holds every setting.
 
-Held-out numbers (worlds of purpose validation):
+Held-out numbers ({data.held_out}):
 
 | | |
 |---|---|

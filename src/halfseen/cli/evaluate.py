@@ -16,16 +16,20 @@ _SHOWN = (
     "psnr_masked",
     "psnr_valid",
     "ssim",
+    "ssim_composited",
     "flip",
     "lpips_alex",
     "lpips_vgg",
     "sharpness_ratio",
     "depth_abs_rel",
+    "accuracy",
+    "completeness",
+    "chamfer",
     "seconds",
 )
 # Numbers of all views together, printed below: their names begin so.
 _TOGETHER = ("swd", "psnr_unsharp", "psnr_noise", "fid", "kid", "depth_", "chamfer", "reprojection_")
-_NAME = 34
+_NAME, _COLUMN = 34, 12
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,10 @@ class Evaluate:
     against: tuple[Path, ...] = ()
     """The capture that the run was made from; without it the run is measured on its own inputs."""
     protocol: str | None = None
-    """held-out, inputs or all (default: held-out with --against, else inputs)."""
+    """held-out, inputs, all, dtu (DTU's targets at 400 x 300, for runs of its 3, 6 or 9 inputs) or dtu-surface (chamfer of the mesh, with --truth);
+    default: held-out with --against, else inputs."""
+    truth: Path | None = None
+    """For dtu-surface: the folder of DTU that holds Points/ and ObsMask/."""
     lpips: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NET=BACKBONE,HEADS")] = ()
     """Also LPIPS, with weights of yours: alex or vgg, the files of its backbone (torchvision) and heads (lpips 0.1)."""
     inception: Path | None = None
@@ -51,7 +58,10 @@ class Evaluate:
 
         run = api.open_run(self.path_of_run)
         capture = api.load(*self.against) if self.against else None
-        result = api.evaluate(run, capture, self.protocol, lpips=self.lpips, inception=self.inception)
+        if self.protocol == api.DTU_SURFACE:
+            result = api.evaluate_surface(run, capture, self.truth)
+        else:
+            result = api.evaluate(run, capture, self.protocol, lpips=self.lpips, inception=self.inception)
         rows = [{"view": name, **numbers} for name, numbers in result["views"].items()]
         if self.json:
             print(
@@ -66,7 +76,7 @@ class Evaluate:
         )
         table([{"": r["view"], **r} for r in rows] + [{"": "mean", **result["mean"]}])
         for name, value in result["mean"].items():
-            if name.startswith(_TOGETHER):
+            if name.startswith(_TOGETHER) and name not in _SHOWN:
                 print(f"{name:<{_NAME}}{value:>12.4g}")
         for sentence in result["absent"]:
             print(f"not measured: {sentence}")
@@ -96,9 +106,12 @@ def table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows whose first column is named ''."""
     columns = [c for c in _SHOWN if any(c in r for r in rows)]
     width = max(_NAME, *(len(str(r[""])) for r in rows))
-    print(f"{'':<{width}}" + "".join(f"{c:>12}" for c in columns))
+    wide = {c: max(_COLUMN, len(c) + 2) for c in columns}
+    print(f"{'':<{width}}" + "".join(f"{c:>{wide[c]}}" for c in columns))
     for row in rows:
-        print(f"{row['']!s:<{width}}" + "".join(f"{row[c]:>12.4g}" if c in row else " " * 12 for c in columns))
+        print(
+            f"{row['']!s:<{width}}" + "".join(f"{row[c]:>{wide[c]}.4g}" if c in row else " " * wide[c] for c in columns)
+        )
 
 
 def _as_json(value: object) -> str:

@@ -25,7 +25,12 @@ class PriorList:
 
         shipped = {n: weights.load(n).config for n in weights.shipped_names()}
         rows = [
-            {"name": r.name, "role": r.role, "shipped_at_step": shipped.get(r.name, {}).get("step"), "data": r.data}
+            {
+                "name": r.name,
+                "role": r.role,
+                "shipped_at_step": shipped.get(r.name, {}).get("step"),
+                "data": r.data_of(r.config()).source,
+            }
             for r in priors.RECIPES.values()
         ]
         if self.json:

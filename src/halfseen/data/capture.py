@@ -23,8 +23,9 @@ from halfseen.images import io, video
 MAX_VIEWS = 20_000
 
 Origin = Literal["captured", "generated"]
-# object: the mask is the thing itself and the rest is background. valid: the rest is unknown and must be ignored.
-MaskRole = Literal["object", "valid"]
+# object: the mask is the thing itself and the rest is background. valid: the rest is unknown and must be ignored. evaluation: the
+# mask says where a rendering is measured (the object, as DTU's masks do), and nothing that is fitted may see it.
+MaskRole = Literal["object", "valid", "evaluation"]
 Colour = tuple[float, float, float]
 
 

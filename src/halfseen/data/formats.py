@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from halfseen.common.errors import UserError, from_os_error, quote
-from halfseen.data import colmap, llff, photos, rgbd, srn, transforms, transforms_write, video_frames
+from halfseen.data import colmap, dtu, idr, llff, photos, rgbd, srn, transforms, transforms_write, video_frames
 from halfseen.data.capture import Capture
 from halfseen.images import io, video
 
@@ -35,6 +35,8 @@ FORMATS = (
     Format(colmap.NAME, colmap.find, colmap.read, colmap.write, "COLMAP sparse/0, binary"),
     Format(colmap.NAME_TEXT, colmap.find_text, colmap.read_text, colmap.write_text, "COLMAP sparse/0, text"),
     Format(llff.NAME, llff.find, llff.read, llff.write, "LLFF poses_bounds.npy"),
+    Format(idr.NAME, idr.find, idr.read, idr.write, "IDR, NeuS or DVR cameras*.npz with image/ and mask/"),
+    Format(dtu.NAME, dtu.find, dtu.read, dtu.write, "DTU rectified pictures of one scan with Calibration/cal18"),
     Format(rgbd.NAME, rgbd.find, rgbd.read, rgbd.write, "RGB-D frames with pose files (7-Scenes)"),
     Format(srn.NAME, srn.find, srn.read, srn.write, "ShapeNet-SRN, one instance"),
     Format(photos.NAME, photos.find, photos.read, photos.write, "photos without cameras"),
@@ -45,7 +47,7 @@ FORMATS = (
 # What other tools call these formats.
 ALIASES = {
     "nerfstudio": "transforms", "instant-ngp": "transforms", "blender": "transforms", "7-scenes": "rgbd", "rgb-d": "rgbd",
-    "shapenet-srn": "srn", "colmap-binary": "colmap",
+    "shapenet-srn": "srn", "neus": "idr", "dvr": "idr", "colmap-binary": "colmap",
 }  # fmt: skip
 
 

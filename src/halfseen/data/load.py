@@ -20,14 +20,18 @@ CONSTANT_TOLERANCE = 3 / 255
 CONSTANT_SHARE = 0.95
 # A mask pixel counts as outside below this value, away from antialiased borders.
 _OUTSIDE = 0.01
+# A mask for evaluation counts from here: 255, up to the rounding of a grey mean.
+WHOLE = 1 - 1e-6
 
 
 def load(capture: Capture, max_size: int) -> Capture:
     """Decode all views at no more than `max_size` pixels on the longer side, undistorted, objects over their background.
 
     Afterwards every picture is an array, every lens is a pinhole, and cameras fit their pictures exactly. Loading what was
-    loaded before changes nothing.
+    loaded before changes nothing. Masks for evaluation are left behind, so that no fit sees them: `evaluation_masks` has them.
     """
+    if capture.mask_role == "evaluation":
+        capture = replace(capture, views=tuple(replace(v, mask=None) for v in capture.views), mask_role=None)
     capture = with_frames(capture)
     behind = capture.background or color.WHITE
     decoded = [load_view(v, max_size, behind) for v in capture.views]
@@ -43,6 +47,24 @@ def load(capture: Capture, max_size: int) -> Capture:
         on_background=meaning.role == "object",
     )
     return loaded.noted(meaning.note) if meaning.note else loaded
+
+
+def evaluation_masks(capture: Capture, max_size: int) -> list[Tensor] | None:
+    """Where each view is measured, bool [H, W] at the pixels that `load` gives it; None where masks are not for that, or not all there.
+
+    The nearest mask pixel counts, and only a whole one (255): what a border shares belongs to nobody.
+    """
+    masks = [v.mask for v in capture.views if v.mask is not None]
+    if capture.mask_role != "evaluation" or len(masks) < len(capture):
+        return None
+    out = []
+    for view, mask in zip(capture.views, masks, strict=True):
+        assert view.camera is not None
+        whole = Depth(mask.read_grey(), mask.width, mask.height)
+        source = view.camera.resized(*resize.fit(view.image.width, view.image.height, max_size))
+        found = _depth_on(whole, source, view.lens, lenses.pinhole_for(source, view.lens))
+        out.append(torch.from_numpy(found.read()) >= WHOLE)
+    return out
 
 
 def with_frames(capture: Capture) -> Capture:

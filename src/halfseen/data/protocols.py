@@ -12,6 +12,8 @@ LLFF_HOLD = 8
 DTU_INPUTS = (25, 22, 28, 40, 44, 48, 0, 8, 13)
 DTU_EXCLUDED = (3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 36, 37, 38, 39)
 DTU_VIEWS = 49
+# Numbers of inputs that the protocol is printed for.
+DTU_COUNTS = (3, 6, 9)
 
 
 def spread(items: Sequence[int], count: int) -> tuple[int, ...]:
@@ -42,6 +44,22 @@ def dtu(count: int) -> Split:
     _check(count, len(DTU_INPUTS))
     used = DTU_INPUTS + DTU_EXCLUDED
     return Split(f"dtu-{count}", DTU_INPUTS[:count], tuple(i for i in range(DTU_VIEWS) if i not in used))
+
+
+def dtu_splits(numbers: Sequence[int]) -> tuple[Split, ...]:
+    """The splits of a DTU scan whose view i is camera `numbers[i]` (0-based), as far as its inputs and any targets are there.
+
+    Where some targets are absent the name says so: its numbers are not those of the whole protocol.
+    """
+    place = {number: i for i, number in enumerate(numbers)}
+    splits = []
+    for whole in map(dtu, DTU_COUNTS):
+        test = tuple(place[n] for n in whole.test if n in place)
+        if not test or not set(whole.train) <= set(place):
+            continue
+        partial = "" if len(test) == len(whole.test) else f", {len(test)} of {len(whole.test)} targets"
+        splits.append(Split(whole.name + partial, tuple(place[n] for n in whole.train), test))
+    return tuple(splits)
 
 
 def choose(capture: Capture, count: int | None, ids: Sequence[int] | None) -> Split:

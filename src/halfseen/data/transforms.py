@@ -8,6 +8,7 @@ seva order them, so that split ids mean the same views; Blender's keep the order
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 from halfseen.common.errors import UserError, quote
 from halfseen.common.files import inside
@@ -206,9 +207,12 @@ def _mask_role(top: Fields) -> tuple[MaskRole | None, Colour | None]:
                 role = "object"
             case "valid":
                 role = "valid"
+            case "evaluation":
+                role = "evaluation"
             case other:
+                accepted = ", ".join(get_args(MaskRole))
                 raise UserError(
-                    f"{FILE}: 'mask_role' is not usable", got=quote(other), accepted="object, valid", do="Correct it."
+                    f"{FILE}: 'mask_role' is not usable", got=quote(other), accepted=accepted, do="Correct it."
                 )
     if "background" not in top:
         return role, None

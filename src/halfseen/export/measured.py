@@ -47,20 +47,23 @@ def measure(
     `name` and `split` say in the protocol which views these are and what the field was fitted to. `networks` are LPIPS distances.
     """
     loaded = loading.load(replace(views, background=background), size)
+    judged = loading.evaluation_masks(views, size)
     frames = list(framing.render(field, None, loaded.cameras(), background))
     role = loaded.mask_role
     # A photo without a validity mask is known everywhere; an object's masks are there for all photos, or no use.
     some = [v.mask is not None for v in loaded.views]
     masked = any(some) if role == "valid" else role is not None and all(some)
     pairs, depths = [], []
-    for view, frame in zip(loaded.views, frames, strict=True):
+    for i, (view, frame) in enumerate(zip(loaded.views, frames, strict=True)):
         photo = view.image.read()[..., :3]
         known = torch.ones(photo.shape[:2]) if view.mask is None else view.mask.read_grey()
         inside = known > _INSIDE if masked else None
         alone, valid = (inside, None) if role == "object" else (None, inside)
-        pairs.append(Pair(view.name, frame.rgb, photo, alone, valid))
+        pairs.append(Pair(view.name, frame.rgb, photo, alone if judged is None else judged[i], valid))
         depths.append(_true_depth(view, inside))
-    mask = f"{role} mask > {_INSIDE}" if masked else protocols.NO_MASK
+    stated_masks = [f"{role} mask > {_INSIDE}"] if masked else []
+    stated_masks += [] if judged is None else ["evaluation mask = 255, nearest pixel"]
+    mask = " and ".join(stated_masks) or protocols.NO_MASK
     sizes = {(p.truth.shape[1], p.truth.shape[0]) for p in pairs}
     stated = Protocol(name, split, next(iter(sizes)) if len(sizes) == 1 else None, mask, protocols.named(networks))
     numbers = {**protocols.measure(pairs, stated, networks), "photos": _hash([p.truth for p in pairs])}

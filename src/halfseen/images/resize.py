@@ -26,6 +26,11 @@ def resize(pixels: Tensor, width: int, height: int) -> Tensor:
     return out[0].permute(1, 2, 0).contiguous()
 
 
+def shrink(pixels: Tensor, factor: int) -> Tensor:
+    """Means of factor x factor pixels of [H, W, C] (OpenCV's area interpolation); what does not fill a block is cut off."""
+    return F.avg_pool2d(pixels.permute(2, 0, 1)[None], factor)[0].permute(1, 2, 0).contiguous()
+
+
 def sample(pixels: Tensor, at: Tensor, mode: str = "bilinear") -> Tensor:
     """Read [H, W, C] at pixel positions `at` [H', W', 2] (x, y). Beyond the outermost centres the border pixel counts."""
     height, width = pixels.shape[:2]

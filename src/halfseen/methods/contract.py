@@ -66,6 +66,15 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Data:
+    """What a prior learns from, in words for its model card."""
+
+    source: str
+    rights: str  # a sentence on whose it is
+    held_out: str  # what it is judged on
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How a prior is trained: what `halfseen prior train NAME` repeats."""
 
@@ -74,4 +83,4 @@ class Recipe:
     config: type  # frozen dataclass with `loop` (priors.training.LoopConfig) and `seed`
     task: Callable[[Any], TrainingTask]
     networks: Callable[[Any], Mapping[str, nn.Module]]  # untrained, by the same config
-    data: str  # what it learns from, in words for the model card
+    data_of: Callable[[Any], Data]  # what a config learns from

@@ -32,7 +32,7 @@ def chamfer(points: Tensor, truth: Tensor, *, threshold: float | None = None, fu
     Distances of at least `furthest` leave the means, as DTU's 20 mm do; they stay in precision and recall.
     """
     there, back = nearest_distances(points, truth), nearest_distances(truth, points)
-    accuracy, completeness = _mean_within(there, furthest), _mean_within(back, furthest)
+    accuracy, completeness = mean_within(there, furthest), mean_within(back, furthest)
     precision = recall = f_score = None
     if threshold is not None:
         precision, recall = (float((d <= threshold).double().mean()) for d in (there, back))
@@ -99,7 +99,8 @@ def _sweep(points, others, axis, out):  # type: ignore[no-untyped-def]
         out[i] = np.sqrt(best)
 
 
-def _mean_within(distances: Tensor, furthest: float | None) -> float:
+def mean_within(distances: Tensor, furthest: float | None) -> float:
+    """Mean of the distances [N] below `furthest`; all of them without one."""
     kept = distances if furthest is None else distances[distances < furthest]
     if len(kept) == 0:
         raise UserError(

@@ -18,7 +18,8 @@ from halfseen.common import config as configs
 from halfseen.common.config import within
 from halfseen.common.errors import UserError, quote
 from halfseen.common.rng import derive_seed, generator
-from halfseen.methods.contract import Recipe
+from halfseen.methods.contract import Data, Recipe
+from halfseen.methods.diffusionerf.rooms import Rooms
 from halfseen.priors import patches, published, samplers, weights
 from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, eps_of, level_from_sigma, noised
 from halfseen.priors.denoisers import clipped, of_noise
@@ -30,8 +31,9 @@ from halfseen.worlds.stream import Frame, Stream, StreamConfig
 
 # Noise at which the prior is judged: the ends and middle of what reconstruction asks for, and one beyond (spec 2.2).
 JUDGED = (0.014, 0.086, 0.167, 0.35)
-# Crops that no more of is there than this are taken again elsewhere, so many times.
-_LEAST_THERE, _TRIES = 0.5, 8
+# Crops that no more of is there than this are taken again elsewhere, so many times. Worlds have a sky, whose depth is rightly nothing;
+# in Hypersim a hole is a fault, and one pixel of a 48 x 48 crop is 4e-4 of it.
+_LEAST_THERE, _LEAST_THERE_ROOMS, _TRIES = 0.5, 0.9999, 8
 # The size of patches changes after so many samples.
 _BLOCK = 64
 # Levels of a sample sheet, its patches, and their side.
@@ -53,6 +55,8 @@ class Config:
     loop: LoopConfig = field(default_factory=LoopConfig)
     # Rooms twice as often: they are what the prior is named for.
     families: tuple[str, ...] = ("rooms", "tabletop", "rooms", "outdoor")
+    # Folder of Hypersim, whose frames are learned from instead of worlds; they are what they are, no camera is put on top.
+    hypersim: str | None = None
     # Of frames four times smaller than Hypersim's 1024 x 768.
     width: int = 256
     height: int = 192
@@ -87,8 +91,14 @@ class PatchTask:
     def __init__(self, config: Config, source: Source | None = None) -> None:
         self.config = config
         self.networks = networks(config)
-        self._stream = None if source is not None else Stream(_stream(config))
-        self._frame = lru_cache(maxsize=4)(source if source is not None else self._stream.draw)  # type: ignore[union-attr]
+        self._stream: Stream | None = None
+        if source is None and config.hypersim is not None:
+            source = Rooms(config.hypersim, "train").draw
+        elif source is None:
+            self._stream = Stream(_stream(config))
+            source = self._stream.draw
+        self._frame = lru_cache(maxsize=4)(source)
+        self._least = least_there(config)
         self._held: Tensor | None = None
 
     def batch(self, positions: range) -> Batch:
@@ -100,7 +110,7 @@ class PatchTask:
 
     def _sample(self, position: int, side: int) -> tuple[Tensor, Tensor, float]:
         rng = generator(self.config.seed, "patch-rgbd/sample", position)
-        rgb, z = crop(self._frame(position // self.config.crops), side, rng)
+        rgb, z = crop(self._frame(position // self.config.crops), side, rng, self._least)
         patch = patches.encode(rgb[None], z[None], self.config.disparity)[0]
         return patch, torch.randn(patch.shape, generator=rng), draw_sigma(self.config, rng)
 
@@ -112,7 +122,7 @@ class PatchTask:
         return {"loss": error.mean(), "colour": error[:, :3].mean(), "disparity": error[:, 3].mean()}
 
     def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
-        """Share of the noise's power that is left, for colour and disparity at each judged sigma, on held-out worlds."""
+        """Share of the noise's power that is left, for colour and disparity at each judged sigma, on held-out frames."""
         clean = self.held_out()
         out: dict[str, float] = {}
         for sigma in JUDGED:
@@ -121,7 +131,7 @@ class PatchTask:
         return out
 
     def held_out(self) -> Tensor:
-        """Patches [B, 4, H, W] of worlds that are never trained on."""
+        """Patches [B, 4, H, W] of worlds, or of scenes of Hypersim, that are never trained on."""
         if self._held is None:
             self._held = held_out(self.config)
         return self._held
@@ -185,7 +195,12 @@ def draw_sigma(config: Config, rng: torch.Generator) -> float:
     return min(max(sigma, config.low_from), _LAST_SIGMA)
 
 
-def crop(frame: Frame, side: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def least_there(config: Config) -> float:
+    """The share of a crop's depth that must be known."""
+    return _LEAST_THERE if config.hypersim is None else _LEAST_THERE_ROOMS
+
+
+def crop(frame: Frame, side: int, rng: torch.Generator, least: float = _LEAST_THERE) -> tuple[Tensor, Tensor]:
     """(colours [side, side, 3], z-depths [side, side]) of a random part of a frame, half of them mirrored; mostly where things are."""
     height, width = frame.depth.shape
     rgb, z = frame.rgb[:side, :side], frame.depth[:side, :side]
@@ -195,21 +210,27 @@ def crop(frame: Frame, side: int, rng: torch.Generator) -> tuple[Tensor, Tensor]
         rgb, z = frame.rgb[top : top + side, left : left + side], frame.depth[top : top + side, left : left + side]
         if mirror < 0.5:
             rgb, z = rgb.flip(1), z.flip(1)
-        if float((z > 0).float().mean()) > _LEAST_THERE:
+        if float((z > 0).float().mean()) > least:
             break
     return rgb.float() / 255, z.float()
 
 
 def held_out(config: Config) -> Tensor:
-    """Patches of validation worlds, always the same."""
-    stream = _stream(config, validation=True)
+    """Patches of validation worlds, or of Hypersim's own validation scenes; always the same."""
+    if config.hypersim is not None:
+        return _held_crops(config, Rooms(config.hypersim, "val").draw)
+    with Stream(_stream(config, validation=True)) as frames:
+        return _held_crops(config, frames.draw)
+
+
+def _held_crops(config: Config, source: Source) -> Tensor:
     out = []
-    with Stream(stream) as frames:
-        for i in range(_HELD_WORLDS * _HELD_VIEWS):
-            frame = frames.draw(i)
-            for j in range(_HELD_CROPS):
-                rgb, z = crop(frame, config.large, generator(config.seed, "patch-rgbd/held", i * _HELD_CROPS + j))
-                out.append(patches.encode(rgb[None], z[None], config.disparity)[0])
+    for i in range(_HELD_WORLDS * _HELD_VIEWS):
+        frame = source(i)
+        for j in range(_HELD_CROPS):
+            rng = generator(config.seed, "patch-rgbd/held", i * _HELD_CROPS + j)
+            rgb, z = crop(frame, config.large, rng, least_there(config))
+            out.append(patches.encode(rgb[None], z[None], config.disparity)[0])
     return torch.stack(out)
 
 
@@ -247,11 +268,28 @@ def _row(pictures: Tensor) -> Tensor:
     return torch.cat([torch.cat(list(half), 1) for half in pictures.chunk(2)])
 
 
+_WORLDS = Data(
+    "rooms, things on tables and streets that halfseen makes and renders itself (`worlds`, seeds of purpose train)",
+    "No photo, scan or mesh of anybody was used.",
+    "worlds of purpose validation",
+)
+_HYPERSIM = Data(
+    "Hypersim (Roberts et al. 2021, https://github.com/apple/ml-hypersim), its partition train",
+    "Hypersim is licensed CC BY-SA 3.0.",
+    "Hypersim's partition val",
+)
+
+
+def data_of(config: Config) -> Data:
+    """What a config learns from."""
+    return _WORLDS if config.hypersim is None else _HYPERSIM
+
+
 PATCH_RGBD = Recipe(
     name="patch-rgbd",
     role="patch",
     config=Config,
     task=PatchTask,
     networks=networks,
-    data="rooms, things on tables and streets that halfseen makes and renders itself (`worlds`, seeds of purpose train)",
+    data_of=data_of,
 )
