@@ -51,7 +51,7 @@ def distances(pairs: Sequence[Pair], photos: Sequence[Tensor] = (), *, seed: int
         target = min(scores[-1], psnr(pair.rendered, pair.truth, pair.valid))
         noisy.append(controls.matched_noise(pair.rendered, pair.truth, target, pair.valid, seed=seed, step=i))
     return {
-        "swd": distribution.swd_to(rendered, wanted).mean,
+        "swd": best.plain,
         "swd_floor": distribution.swd_floor(photos or truth, seed=seed).mean,
         "swd_unsharp": best.distance,
         "psnr_unsharp": fmean(scores),
