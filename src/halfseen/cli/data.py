@@ -18,7 +18,7 @@ class DataCheck:
     capture: Paths
     """A folder in any supported layout, photos, or a video."""
     format: str | None = None
-    """Which layout to read when the folder holds several (transforms, colmap, colmap-text, llff, rgbd, srn, photos)."""
+    """Which layout to read when the folder holds several (transforms, colmap, colmap-text, llff, idr, dtu, rgbd, srn, photos)."""
     sheet: Path | None = None
     """Write a contact sheet with all cameras drawn: FILE.png or FILE.html."""
     json: bool = False
@@ -49,7 +49,7 @@ class DataInfo:
     capture: Paths
     """A folder in any supported layout, photos, or a video."""
     format: str | None = None
-    """Which layout to read when the folder holds several (transforms, colmap, colmap-text, llff, rgbd, srn, photos)."""
+    """Which layout to read when the folder holds several (transforms, colmap, colmap-text, llff, idr, dtu, rgbd, srn, photos)."""
     json: bool = False
     """Print one JSON object instead of text."""
 
@@ -87,11 +87,11 @@ class DataConvert:
     capture: Paths
     """A folder in any supported layout, photos, or a video."""
     to: str
-    """The format: transforms, colmap, colmap-text, llff, rgbd, srn, photos, video."""
+    """The format: transforms, colmap, colmap-text, llff, idr, dtu, rgbd, srn, photos, video."""
     out: Path
     """A new folder for the result."""
     format: str | None = None
-    """Which layout to read when the folder holds several (transforms, colmap, colmap-text, llff, rgbd, srn, photos)."""
+    """Which layout to read when the folder holds several (transforms, colmap, colmap-text, llff, idr, dtu, rgbd, srn, photos)."""
 
     def run(self) -> None:
         from halfseen import api

@@ -131,7 +131,7 @@ def _matrix(archive: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
     """One 4x4 matrix, refused by its size before it is read."""
     if name not in archive.files:
         raise ValueError(f"no {name}")
-    if archive.zip.getinfo(f"{name}.npy").file_size > _MAX_MEMBER:
+    if archive.zip is None or archive.zip.getinfo(f"{name}.npy").file_size > _MAX_MEMBER:
         raise ValueError(f"{name} is too large")
     array = archive[name]
     if array.shape != (4, 4) or array.dtype.kind not in "fiu":
