@@ -75,7 +75,7 @@ def tuned_unsharp(
     for radius in radii:
         fine = [detail(r, radius) for r in rendered]
         for amount in amounts:
-            sharper = [sharpened(*p, amount, m) for *p, m in zip(rendered, fine, where, strict=True)]
+            sharper = [sharpened(r, f, amount, m) for r, f, m in zip(rendered, fine, where, strict=True)]
             tried.append((swd_to(sharper, quick).mean, amount, radius))
     _, amount, radius = min(tried, key=lambda t: t[0])
     best = [unsharp_mask(r, amount, radius, m) for r, m in zip(rendered, where, strict=True)]
