@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 from support import SMALL_FIT, checkpoint
 
 import halfseen as hs
+from halfseen.data import transforms_write
+from halfseen.worlds import still_life
 
 # A process that runs the command line and writes a checkpoint after every step.
 COMMAND = """
@@ -34,6 +37,8 @@ SMALL = {
         for word in ("--set", f"gaussians.{setting}")
     ),
 }
+# Seconds that a process may take: on a busy machine it first compiles for minutes.
+PATIENCE = 600
 # Steps that each of the killed processes makes at least, and seconds that it may go on for.
 KILLED_AFTER, AT_MOST = (0, 3, 3), 0.2
 
@@ -62,7 +67,7 @@ def test_the_number_of_threads_changes_no_byte_of_a_fit(still_life_folder, tmp_p
     threads = ("1", "2")
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     running = [start(still_life_folder, tmp_path / n, field, STEPS, **dict.fromkeys(names, n)) for n in threads]
-    assert [process.wait(300) for process in running] == [0, 0]
+    assert [process.wait(PATIENCE) for process in running] == [0, 0]
     one, two = (checkpoint(tmp_path / n) for n in threads)
     assert one == two
 
@@ -71,12 +76,12 @@ def test_the_number_of_threads_changes_no_byte_of_a_fit(still_life_folder, tmp_p
 def test_a_run_killed_at_random_moments_resumes_to_the_same_bytes(still_life_folder, tmp_path, field):
     """Real processes, killed by a real signal: before the first checkpoint, then twice at moments of their own while levels join
     and populations change."""
-    assert start(still_life_folder, tmp_path / "whole", field, KILLED[field]).wait(300) == 0
+    assert start(still_life_folder, tmp_path / "whole", field, KILLED[field]).wait(PATIENCE) == 0
     out = tmp_path / "killed"
     for steps in KILLED_AFTER:
         before = newest(out)
         process = start(still_life_folder, out, field, KILLED[field], *(["--resume"] if out.exists() else []))
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and not ((out / "events.jsonl").exists() and newest(out) >= before + steps):
             time.sleep(0.01)
         # Not the same moment in every run: any of them has to do.
@@ -85,7 +90,7 @@ def test_a_run_killed_at_random_moments_resumes_to_the_same_bytes(still_life_fol
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         assert not (out / "metrics.json").exists()
-    assert start(still_life_folder, out, field, KILLED[field], "--resume").wait(300) == 0
+    assert start(still_life_folder, out, field, KILLED[field], "--resume").wait(PATIENCE) == 0
     said = events(out)
     # One that was killed before its first checkpoint starts again.
     assert sum(e["event"] == "resume" for e in said) >= len(KILLED_AFTER) - 1
@@ -94,37 +99,42 @@ def test_a_run_killed_at_random_moments_resumes_to_the_same_bytes(still_life_fol
     assert hs.open_run(out).seconds() > max(e.get("seconds", 0) for e in said if e["event"] == "fitted")
 
 
-GRADIENTS = """
-import hashlib, torch
-from halfseen.common.rng import generator
-from halfseen.fields import decoder, operators, samplers
-from halfseen.fields.optimiser import Adam
-rand = lambda *shape: torch.rand(shape, generator=generator(0, str(shape)))
-config, levels = decoder.Config(), operators.levels([3, 6, 13], 256)
-weights = {k: v.requires_grad_() for k, v in decoder.create(config, 12, generator(0, "w")).items()}
-xyz, table = rand(400, 3).requires_grad_(), (rand(int(levels.size.sum()), 4) - 0.5).requires_grad_()
-directions = torch.nn.functional.normalize(rand(20, 3), dim=-1)
-features, samples = operators.encode(xyz, table, levels), samplers.packed(rand(20, 20), rand(20, 20))
-density, colour = decoder.decode(features, rand(400, 3), directions, samples, weights, config)
-(density.sum() + (colour * rand(400, 3)).sum()).backward()
-made = [features.detach(), density.detach(), colour.detach(), xyz.grad, table.grad, *(w.grad for w in weights.values())]
-made.append(decoder.look(features, rand(400, 3), weights, config))
-optimiser = Adam([{"name": "table", "params": [table], "lr": 0.01, "sparse": True}])
-optimiser.step(1.0)
-made += [table.detach(), *optimiser.moments["table"]]
-print([hashlib.sha256(t.numpy().tobytes()).hexdigest() for t in made])
+# The command line, with a line on stderr for every kernel that numba compiles.
+TOLD = """
+import sys
+from numba.core import event
+from halfseen.cli.main import main
+class Told(event.Listener):
+    def on_start(self, event):
+        print("COMPILES", event.data["dispatcher"].py_func.__name__, file=sys.stderr)
+    def on_end(self, event):
+        pass
+with event.install_listener("numba:compile", Told()):
+    sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_who_compiles_and_who_loads_a_kernel_get_the_same_bytes(tmp_path):
-    """The sums over samples are ordered in the source: a compiler is not free to order them differently each time."""
-    environment = {**os.environ, "HALFSEEN_CACHE": str(tmp_path)}
+def test_compiling_is_a_step_that_is_shown_once_and_who_loads_ends_in_the_same_bytes(tmp_path):
+    """In a fresh cache all kernels of a fit are compiled before it, in a step that says so; the second run loads them, says nothing,
+    and its sums are those of the first: a compiler is not free to order them differently each time."""
+    (tmp_path / "object").mkdir()
+    # An object needs no stereo, whose kernels would take as long again.
+    ring = still_life.ring(6, (40, 30))
+    transforms_write.write(still_life.capture(1, ring, (0, 2, 4), masks=True), tmp_path / "object")
+    environment = {**os.environ, "HALFSEEN_CACHE": str(tmp_path / "cache")}
     environment.pop("NUMBA_CACHE_DIR", None)
     said = []
-    for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", GRADIENTS], env=environment, capture_output=True, text=True, check=True
-        )
-        said.append(done.stdout)
-        assert list(tmp_path.rglob("*.nbi"))
-    assert said[0] == said[1]
+    for name in ("compiles", "loads"):
+        options = ("--variant", "basic", "--steps", "20", "--out", str(tmp_path / name), *SMALL_FIT)
+        command = [sys.executable, "-c", TOLD, "reconstruct", str(tmp_path / "object"), *options]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        said.append(done.stderr.splitlines())
+    first, second = said
+    compiled = [i for i, line in enumerate(first) if line.startswith("COMPILES")]
+    shown = [i for i, line in enumerate(first) if line.startswith("compiling")]
+    assert {"COMPILES march_count", "COMPILES backward_table", "COMPILES step"} <= set(first)
+    assert re.fullmatch(r"compiling kernels: (\d+)/\1, took .+", first[shown[-1]])
+    assert max(compiled) < shown[-1]
+    assert shown[0] <= min(compiled) + 1
+    assert not [line for line in second if line.startswith(("COMPILES", "compiling"))]
+    assert checkpoint(tmp_path / "compiles") == checkpoint(tmp_path / "loads")

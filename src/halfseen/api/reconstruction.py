@@ -32,7 +32,7 @@ from halfseen.data import load as loading
 from halfseen.data.capture import Capture, Split
 from halfseen.export.measured import headline
 from halfseen.images import io
-from halfseen.methods.contract import Estimate, Method
+from halfseen.methods.contract import Estimate, Method, OnCompile
 from halfseen.poses import framing
 from halfseen.priors import weights
 from halfseen.runs import provenance
@@ -71,6 +71,7 @@ def reconstruct(
     resume: bool = False,
     settings: tuple[str, ...] = (),
     priors: tuple[str, ...] = (),
+    on_compile: OnCompile = lambda done, parts: None,
     on_start: Callable[[Run, Estimate | None], None] = lambda run, estimate: None,
     on_snapshot: Callable[[Snapshot], None] = lambda snapshot: None,
 ) -> Run:
@@ -101,9 +102,9 @@ def reconstruct(
     if resume:
         run = _reopen(path, chosen, request, capture, split)
     else:
-        run = _create(path, chosen, request, capture, split, where, budget)
+        run = _create(path, chosen, request, capture, split, where, budget, on_compile)
     if not run.finished:
-        _fit(run, chosen, where, on_start, on_snapshot, capture.select(_thinned(split.test)))
+        _fit(run, chosen, where, on_compile, on_start, on_snapshot, capture.select(_thinned(split.test)))
     return run
 
 
@@ -115,14 +116,16 @@ def _create(
     split: Split,
     device: torch.device,
     budget: float | None,
+    on_compile: OnCompile,
 ) -> Run:
     """Decode the inputs and write a new run folder. What the method later reads are the files written here."""
     selected = capture.select(split.train)
     selected.cameras()
     loaded = loading.load(selected, request.max_size)
     _check_masks(loaded)
-    frame = framing.measure(loaded)
     cfg = method_config(method, request, loaded)
+    method.warm_up(cfg, loaded, device, on_compile)
+    frame = framing.measure(loaded)
     if budget is not None:
         most = request.steps or _MOST_STEPS
         boxed, to_user = normalise.move(loaded, frame.to_box), frame.to_box.inverse()
@@ -198,6 +201,7 @@ def _fit(
     run: Run,
     method: Method,
     device: torch.device,
+    on_compile: OnCompile,
     on_start: Callable[[Run, Estimate | None], None],
     on_snapshot: Callable[[Snapshot], None],
     held_out: Capture,
@@ -208,6 +212,8 @@ def _fit(
     cfg: Any = configs.from_plain(method.config, run.config["method"], "config.json: method")
     state = run.load() if run.checkpoints() else None
     spent = run.seconds()
+    if state:
+        method.warm_up(cfg, capture, device, on_compile, fresh=False)
     on_start(run, None if state else method.estimate(boxed, to_user, cfg, device))
     run.event("resume" if state else "start", step=state[0] if state else 0, device=str(device))
     started, last = time.monotonic(), None

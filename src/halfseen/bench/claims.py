@@ -27,7 +27,7 @@ from halfseen.data.capture import Capture, Split
 from halfseen.export.measured import measure, photos
 from halfseen.export.together import together
 from halfseen.images import color
-from halfseen.methods.contract import Method
+from halfseen.methods.contract import Method, OnCompile
 from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
 from halfseen.poses import framing
@@ -132,12 +132,12 @@ def read(wanted: list[Cell], out: Path) -> list[dict[str, Any]]:
     return [read_json(p) for c in wanted if (p := path_of(c, out)).is_file()]
 
 
-def compute(cell: Cell, out: Path, captures: Path | None) -> float:
+def compute(cell: Cell, out: Path, captures: Path | None, on_compile: OnCompile) -> float:
     """Fit, render, measure, write; returns the seconds it took."""
     started, settings = time.monotonic(), TIERS[cell.tier]
     capture, split = _scene(cell, captures)
     targets = split.test[:: settings.every] or split.test[:1]
-    measured = _measured(cell, capture, split, targets, settings)
+    measured = _measured(cell, capture, split, targets, settings, on_compile)
     seconds = round(time.monotonic() - started, 2)
     record = {
         **asdict(cell),
@@ -171,12 +171,13 @@ def _scene(cell: Cell, captures: Path | None) -> tuple[Capture, Split]:
 
 
 def _measured(
-    cell: Cell, capture: Capture, split: Split, targets: tuple[int, ...], settings: Settings
+    cell: Cell, capture: Capture, split: Split, targets: tuple[int, ...], settings: Settings, on_compile: OnCompile
 ) -> dict[str, Any]:
     inputs = loading.load(capture.select(split.train), settings.size)
-    frame = framing.measure(inputs)
     method, chosen = _row(cell)
     cfg = method.resolve(replace(chosen, steps=settings.steps), inputs, method.fields[0])
+    method.warm_up(cfg, inputs, torch.device("cpu"), on_compile)
+    frame = framing.measure(inputs)
     boxed, to_user = normalise.move(inputs, frame.to_box), frame.to_box.inverse()
     for snapshot in method.reconstruct(boxed, to_user, cfg, cell.seed, device=torch.device("cpu")):
         last = snapshot

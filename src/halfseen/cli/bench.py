@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from halfseen.cli.progress import Progress, duration
+from halfseen.cli.progress import Progress, compiling, duration
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class BenchClaims:
 
         wanted = claims.cells(self.tier, self.captures, self.method)
         missing = [c for c in wanted if not claims.path_of(c, self.out).exists()][: self.limit]
-        progress = Progress("cells")
+        progress, told = Progress("cells"), compiling()
         seconds = 0.0
         for done, cell in enumerate(missing, 1):
-            seconds += claims.compute(cell, self.out, self.captures)
+            seconds += claims.compute(cell, self.out, self.captures, told)
             progress.update(done, len(missing), f"{cell.row} on {cell.scene}")
         found = claims.read(wanted, self.out)
         rows, controls, aims = tables.rows(found), tables.control_rows(found), tables.aims(found)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from halfseen.cli.progress import Progress
+from halfseen.cli.progress import Progress, compiling
 from halfseen.common.files import new_folder
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Demo:
             views=len(_INPUTS),
             field=_FIELD,
             steps=self.steps,
+            on_compile=compiling(),
             on_snapshot=lambda s: progress.update(s.step, s.total),
         )
         score = _compare(run, capture, self.out / "held-out.png")

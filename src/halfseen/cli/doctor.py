@@ -44,7 +44,7 @@ class Doctor:
         print(_ROW.format("free disk here", f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB"))
         print(_ROW.format("matrix product", f"{_speed():.0f} GFLOP/s"))
         print(_ROW.format("memory", f"{bandwidth() / 1e9:.0f} GB/s read and written"))
-        state = "empty; the first fit compiles for half a minute" if jit.is_cold() else "filled"
+        state = "empty; the first fit compiles them" if jit.is_cold() else "filled"
         print(_ROW.format("compiled kernels", f"{jit.cache_folder()} ({state})"))
         for name, what in _BY_PATH:
             print(_ROW.format(name, f"not shipped; needs {what} by path (halfseen.metrics)"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 from halfseen.common.errors import UserError, quote
 
@@ -46,6 +47,19 @@ class Progress:
             file=sys.stderr,
             flush=True,
         )
+
+
+def compiling() -> Callable[[int, int], None]:
+    """Progress of compiling kernels (`methods.contract.OnCompile`); nothing is printed when all of them are there."""
+    shown: list[Progress] = []
+
+    def update(done: int, parts: int) -> None:
+        if not shown:
+            say("compiling the kernels that this needs, which happens once")
+            shown.append(Progress("compiling kernels"))
+        shown[0].update(done, parts)
+
+    return update
 
 
 def duration(seconds: float) -> str:

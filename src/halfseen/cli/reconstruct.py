@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from halfseen.cli.progress import Progress, duration, say, seconds_of
-from halfseen.common import jit
+from halfseen.cli.progress import Progress, compiling, duration, say, seconds_of
 from halfseen.common.errors import UserError, quote
 
 if TYPE_CHECKING:
@@ -62,8 +61,6 @@ class Reconstruct:
         capture = api.load(*self.capture, layout=self.format)
         name = capture.folder.resolve().name if len(self.capture) == 1 else "photos"
         out = self.out or api.default_out(name, self.method)
-        if jit.is_cold():
-            say("compiling the kernels; this happens once and takes about half a minute")
         progress = Progress("fitting")
         run = api.reconstruct(
             capture,
@@ -82,6 +79,7 @@ class Reconstruct:
             resume=self.resume,
             settings=self.set,
             priors=self.prior,
+            on_compile=compiling(),
             on_start=_announce,
             on_snapshot=lambda s: progress.update(s.step, s.total, f"error {s.losses.get('rgb', 0):.4f}"),
         )

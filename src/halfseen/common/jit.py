@@ -16,6 +16,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,22 @@ def _remove_unused(base: Path, module: str) -> None:
     for old in base.glob(f"{module}-*"):
         if time.time() - old.stat().st_mtime > _UNUSED_SECONDS:
             shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def watched(on_compile: Callable[[], None]) -> Iterator[None]:
+    """Be told of every kernel that has to be compiled meanwhile, before it is; of those that are loaded nothing is said."""
+    from numba.core import event
+
+    class Watcher(event.Listener):
+        def on_start(self, event: object) -> None:
+            on_compile()
+
+        def on_end(self, event: object) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Watcher()):
+        yield
 
 
 def kernel(

@@ -14,6 +14,9 @@ from halfseen.data.capture import Capture
 from halfseen.priors.contract import TrainingTask
 from halfseen.runs.snapshot import Knobs, Snapshot, State
 
+# Told how many of how many parts of what a fit calls are compiled, from the first kernel on that has to be.
+OnCompile = Callable[[int, int], None]
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -40,6 +43,14 @@ class Reconstruct(Protocol):
     ) -> Generator[Snapshot, Knobs | None, None]: ...
 
 
+class WarmUp(Protocol):
+    """Compiles what a fit of a loaded capture will call, unless that has been done. One that is resumed is not `fresh`."""
+
+    def __call__(
+        self, cfg: Any, capture: Capture, device: torch.device, on_compile: OnCompile, *, fresh: bool = True
+    ) -> None: ...
+
+
 @dataclass(frozen=True)
 class Method:
     """One method as the library offers it."""
@@ -52,6 +63,7 @@ class Method:
     field_config: Callable[[Any], Any]
     estimate: Callable[[Capture, Similarity, Any, torch.device], Estimate]
     reconstruct: Reconstruct
+    warm_up: WarmUp
     roles: tuple[str, ...] = ()  # of priors that it can use
     priors_of: Callable[[Any], tuple[str, ...]] = lambda cfg: ()  # names or folders of the priors that a config uses
     # (config, role, name or path, weight or None for its own)

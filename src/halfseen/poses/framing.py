@@ -24,7 +24,7 @@ def measure(capture: Capture) -> Frame:
     An object that is alone in its photos is where the cameras look, and needs none.
     """
     frame = normalise.measure(capture)
-    if len(capture) < 2 or capture.mask_role == "object" or normalise.known_depth(capture) is not None:
+    if not sweeps(capture):
         return frame
     small = loading.load(capture, _SIZE)
     for _ in range(_ROUNDS):
@@ -36,6 +36,11 @@ def measure(capture: Capture) -> Frame:
         if max(change, 1 / change) <= _SETTLED:
             break
     return frame
+
+
+def sweeps(capture: Capture) -> bool:
+    """Whether stereo is needed to measure it."""
+    return len(capture) > 1 and capture.mask_role != "object" and normalise.known_depth(capture) is None
 
 
 def _median_depth(boxed: Capture) -> float | None:

@@ -28,7 +28,7 @@ from halfseen.methods.diffusionerf import cameras, geometric, score
 from halfseen.methods.diffusionerf.config import PAPER, VARIANTS, Config
 from halfseen.methods.diffusionerf.training import load_denoiser
 from halfseen.methods.photometric import config as photometric
-from halfseen.methods.photometric import cost, fit, losses
+from halfseen.methods.photometric import cost, fit, losses, warming
 from halfseen.methods.photometric.fit import Fit
 from halfseen.priors import patches, schedules
 from halfseen.priors.contract import Denoiser
@@ -165,6 +165,7 @@ METHOD = Method(
         lambda cfg, fitted: replace(cfg, fit=fitted, steps=fitted.steps),
     ),
     reconstruct=reconstruct,
+    warm_up=partial(warming.warm_up, lambda cfg: cfg.fit),
     roles=("patch",),
     with_prior=with_prior,
     priors_of=lambda cfg: (cfg.prior,) if cfg.use_prior else (),

@@ -17,7 +17,7 @@ from halfseen.cameras.similarity import Similarity
 from halfseen.data.capture import Capture
 from halfseen.fields import kinds
 from halfseen.methods.contract import Method
-from halfseen.methods.photometric import config, cost, fit
+from halfseen.methods.photometric import config, cost, fit, warming
 from halfseen.methods.photometric.config import Config
 from halfseen.methods.plain.config import VARIANTS
 from halfseen.runs.snapshot import Knobs, Snapshot, State
@@ -47,4 +47,5 @@ METHOD = Method(
     field_config=config.field_config,
     estimate=partial(cost.estimate, reconstruct, lambda cfg: cfg, lambda _, fitted: fitted),
     reconstruct=reconstruct,
+    warm_up=partial(warming.warm_up, lambda cfg: cfg),
 )
