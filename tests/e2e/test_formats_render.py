@@ -1,7 +1,7 @@
 """What is rendered at a photo's pose agrees with that photo, whatever format the capture came in.
 
 The poses are the world's own: how the cameras were placed, and not what our readers make of a file. What each format's documents
-say of its poses is written out here by hand, so that an error which reader and writer share does not cancel. All six keep the
+say of its poses is written out here by hand, so that an error which reader and writer share does not cancel. All eight keep the
 world's frame and scale.
 """
 
@@ -117,11 +117,34 @@ def _colmap_binary(folder: Path) -> list[np.ndarray]:
     return _colmap(found)
 
 
+def _projected(matrices: list[np.ndarray]) -> list[np.ndarray]:
+    """Matrices K [R | t] of a world point's pixel, counted from the first one's centre; K is known here."""
+    focal = WORLD.intrinsics[0, 0].item()
+    k = np.array([[focal, 0, SIZE[0] / 2 - 0.5], [0, focal, SIZE[1] / 2 - 0.5], [0, 0, 1]])
+    found = [np.linalg.inv(k) @ m for m in matrices]
+    return [np.linalg.inv(_placed(m[:, :3], m[:, 3])) for m in found]
+
+
+def _idr(folder: Path) -> list[np.ndarray]:
+    """world_mat_i scale_mat_i is the projection from the unit sphere's frame, which is here the world's."""
+    with np.load(folder / "cameras.npz") as archive:
+        count = sum(name.startswith("world_mat_") for name in archive.files)
+        return _projected([(archive[f"world_mat_{i}"] @ archive[f"scale_mat_{i}"])[:3] for i in range(count)])
+
+
+def _dtu(folder: Path) -> list[np.ndarray]:
+    """One 3x4 projection as text for each picture, counted from 1."""
+    files = sorted((folder / "Calibration" / "cal18").glob("pos_*.txt"))
+    return _projected([np.loadtxt(f) for f in files])
+
+
 STATED: dict[str, Callable[[Path], list[np.ndarray]]] = {
     "transforms": _transforms,
     "colmap": _colmap_binary,
     "colmap-text": _colmap_text,
     "llff": _llff,
+    "idr": _idr,
+    "dtu": _dtu,
     "rgbd": _matrices,
     "srn": lambda folder: _matrices(folder / "pose"),
 }
