@@ -55,7 +55,7 @@ def compiling() -> Callable[[int, int], None]:
 
     def update(done: int, parts: int) -> None:
         if not shown:
-            say("compiling the kernels that this needs, which happens once")
+            say("compiling the kernels that this needs (once for each kind of field and method)")
             shown.append(Progress("compiling kernels"))
         shown[0].update(done, parts)
 

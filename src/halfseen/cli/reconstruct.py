@@ -41,7 +41,7 @@ class Reconstruct:
     steps: int | None = None
     """Optimiser steps (default: the method's own)."""
     budget: str | None = None
-    """Time to spend on the fit, such as 90s, 5m or 1h: as many steps as fit into it here."""
+    """Time to spend on the fit, such as 90s, 5m or 1h: as many steps as fit into it here. Compiling kernels comes on top, once."""
     format: str | None = None
     """Which layout to read when the folder holds several."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
