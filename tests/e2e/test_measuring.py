@@ -15,7 +15,7 @@ from PIL import Image
 from support import cli
 
 import halfseen as hs
-from halfseen.bench import claims, speed, speed_splats, tables
+from halfseen.bench import claims, rows, speed, speed_splats, tables
 from halfseen.bench.claims import Settings
 from halfseen.common.rng import generator
 from halfseen.data import load as loading
@@ -96,7 +96,7 @@ def test_claims_are_computed_once_and_are_functions_of_cells(tmp_path, monkeypat
     capsys.readouterr()
     assert cli("bench", "claims", "--out", tmp_path, "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert [r["row"] for r in found["rows"]] == list(claims.rows_of("plain"))
+    assert [r["row"] for r in found["rows"]] == [r.name for r in rows.of_method("plain")]
     assert {"claim", "row", "scene", "views", "psnr", "ssim", "flip"} <= set(found["rows"][0])
     assert {r["row"] for r in found["controls"]} == set(tables.CONTROLS)
     assert all({"psnr", "swd"} <= set(r) for r in found["controls"])
@@ -110,12 +110,33 @@ def test_claims_are_computed_once_and_are_functions_of_cells(tmp_path, monkeypat
     assert found["aims"][0]["met"] == (value >= 2)
 
 
+def test_a_row_of_ones_own_is_read_beside_classic(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(claims.TIERS, "quick", Settings((3,), (0,), 32, 20, 1))
+    monkeypatch.setattr(claims, "WORLDS", {"car-0": ("cars", 0, "hemisphere", (32, 32))})
+    monkeypatch.setattr(claims, "WORLD_VIEWS", 5)
+    mine = ("--row", "dull=plain/basic/gaussians,lr_end=0.5")
+    assert cli("bench", "claims", "--out", tmp_path, *mine, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    psnr = {r["row"]: r["psnr"] for r in found["rows"]}
+    assert list(psnr) == ["plain basic", "plain classic", "dull"]
+    gain = next(g for g in found["gains"] if g["number"] == "psnr")
+    assert gain["beside"] == "plain classic"
+    assert gain["value"] == pytest.approx(psnr["dull"] - psnr["plain classic"], abs=2e-3)
+    for bad in ("dull", "=plain/basic", "a=plain/none", "a=plain/basic/clay", "a=plain/basic,nothing=1"):
+        assert cli("bench", "claims", "--out", tmp_path, "--row", bad) == 2
+    ablated = claims.cells("quick", None, "diffusionerf", ablations=True)
+    names = [(c.row.name, c.scene, c.claim) for c in ablated]
+    assert len(set(names)) == len(names)
+    known = {c.row.name for c in ablated}
+    assert all(c.row.base in known for c in ablated if c.row.base)
+
+
 def cells(differences):
-    rows = []
-    for scene, difference in enumerate(differences):
-        for row, psnr in (("plain basic", 20.0), ("plain classic", 20.0 + difference)):
-            rows.append({"row": row, "scene": str(scene), "seed": 0, "views": 3, "metrics": {"psnr": psnr}})
-    return rows
+    return [
+        {"row": row, "scene": str(scene), "seed": 0, "views": 3, "metrics": {"psnr": psnr}}
+        for scene, difference in enumerate(differences)
+        for row, psnr in (("plain basic", 20.0), ("plain classic", 20.0 + difference))
+    ]
 
 
 def swd_cells(scene, base, other):
@@ -135,11 +156,11 @@ def swd_cells(scene, base, other):
 
 def test_swd_is_normalised_by_the_base_row_and_must_beat_cheap_tricks():
     known = [*swd_cells("room", 1.1, 0.35), *swd_cells("flat", 0.1, 0.05)]
-    rows = {(r["row"], r["scene"]): r for r in tables.rows(known)}
-    assert rows["plain basic", "room"]["swd_normalised"] == 1
-    assert rows["classic + prior", "room"]["swd_normalised"] == pytest.approx(0.25)
+    found = {(r["row"], r["scene"]): r for r in tables.rows(known)}
+    assert found["plain basic", "room"]["swd_normalised"] == 1
+    assert found["classic + prior", "room"]["swd_normalised"] == pytest.approx(0.25)
     # A base row at the floor is no measure.
-    assert "swd_normalised" not in rows["classic + prior", "flat"]
+    assert "swd_normalised" not in found["classic + prior", "flat"]
     controls = {(r["row"], r["scene"]): r for r in tables.control_rows(known)}
     assert controls["tuned unsharp mask", "room"]["swd_normalised"] == pytest.approx(0.5)
     assert controls["matched noise", "room"]["swd_normalised"] == pytest.approx(0.8)
@@ -147,7 +168,7 @@ def test_swd_is_normalised_by_the_base_row_and_must_beat_cheap_tricks():
     aims = {a["aim"]: a for a in tables.aims(known)}
     sharpened = next(a for words, a in aims.items() if "unsharp" in words)
     assert (sharpened["value"], sharpened["met"], sharpened["n"]) == (-0.25, True, 1)
-    assert "| tuned unsharp mask | 3 | room |" in tables.markdown([*rows.values(), *controls.values()], [])
+    assert "| tuned unsharp mask | 3 | room |" in tables.markdown([*found.values(), *controls.values()], [])
     # Cells that were computed before SWD was stored have no such numbers.
     assert tables.controls(cells([1])) == []
 

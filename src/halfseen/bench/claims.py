@@ -10,13 +10,15 @@ import hashlib
 import json
 import subprocess
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from halfseen.bench import rows
+from halfseen.bench.rows import Row
 from halfseen.common.config import to_plain
 from halfseen.common.errors import UserError, quote
 from halfseen.common.files import sha256, write_text
@@ -27,25 +29,14 @@ from halfseen.data.capture import Capture, Split
 from halfseen.export.measured import measure, photos
 from halfseen.export.together import together
 from halfseen.images import color
-from halfseen.methods.contract import Method, OnCompile
-from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
-from halfseen.methods.plain.algorithm import METHOD as PLAIN
+from halfseen.methods.contract import OnCompile
 from halfseen.poses import framing
 from halfseen.priors.weights import file_of
 from halfseen.worlds import families, sample, seeds
 
 Tier = Literal["quick", "full"]
 CELLS = "cells"
-FEW_VIEWS = "few-views"
-# Rows by name: method and variant, and the claims of which methods they stand in.
-ROWS: dict[str, tuple[str, str]] = {
-    "plain basic": ("plain", "basic"),
-    "plain classic": ("plain", "classic"),
-    "geometric": ("diffusionerf", "geometric"),
-    "geometric + prior": ("diffusionerf", "geometric-prior"),
-    "classic + prior": ("diffusionerf", "prior"),
-}
-_METHODS = {m.name: m for m in (PLAIN, DIFFUSIONERF)}
+FEW_VIEWS, ABLATIONS = "few-views", "ablations"
 # World scenes by name: family, number of the claims seed, layout and size; of each, this many views.
 WORLDS: dict[str, tuple[str, int, str, tuple[int, int]]] = {
     "room-0": ("rooms", 0, "forward", (128, 96)),
@@ -59,7 +50,9 @@ WORLD_VIEWS = 20
 # What the floor of SWD is, for the protocol of a cell.
 _FLOOR = "SWD between every second photo and the rest, of all that are held out"
 # Real captures by the name of their folder.
-REAL = ("llff_fern", "fox", "banana")
+REAL = ("llff_fern", "fox", "banana", "dtu_scan65")
+# Scenes of ablations: one of each sort.
+ABLATED = ("room-0", "chair-0", "llff_fern")
 
 
 @dataclass(frozen=True)
@@ -84,47 +77,46 @@ class Cell:
     """One number to be computed."""
 
     claim: str
-    row: str
+    row: Row
     scene: str
     views: int
     seed: int
     tier: Tier
 
 
-def rows_of(method: str) -> tuple[str, ...]:
-    """The rows of a method's claims: its own, and plain's beside them."""
-    if method not in _METHODS:
-        raise UserError(
-            "no claims of this method", got=quote(method), accepted=", ".join(_METHODS), do="Change --method."
-        )
-    return tuple(row for row, (name, _) in ROWS.items() if name in ("plain", method))
-
-
-def cells(tier: Tier, captures: Path | None, method: str = "plain") -> list[Cell]:
-    """All cells of a tier, rows beside each other so that an early stop leaves pairs."""
-    here = [n for n in REAL if captures is not None and (captures / n).is_dir()]
+def cells(
+    tier: Tier, captures: Path | None, method: str = "plain", *, ablations: bool = False, more: tuple[Row, ...] = ()
+) -> list[Cell]:
+    """All cells of a tier, rows beside each other so that an early stop leaves pairs; `more` are a user's own rows."""
     settings = TIERS[tier]
-    return [
+    found = [
         Cell(FEW_VIEWS, row, scene, views, seed, tier)
         for seed in settings.seeds
         for views in settings.views
-        for scene in (*WORLDS, *here)
-        for row in rows_of(method)
+        for scene in _scenes(captures)
+        for row in (*rows.of_method(method), *more)
     ]
+    if not ablations:
+        return found
+    return found + [
+        Cell(ABLATIONS, row, scene, settings.views[0], settings.seeds[0], tier)
+        for scene in _scenes(captures)
+        if scene in ABLATED
+        for row in (*rows.ABLATIONS[method], *more)
+    ]
+
+
+def _scenes(captures: Path | None) -> tuple[str, ...]:
+    """Names of the scenes at hand."""
+    return *WORLDS, *(n for n in REAL if captures is not None and (captures / n).is_dir())
 
 
 def path_of(cell: Cell, out: Path) -> Path:
     """The file of a cell: its name is a hash of what it is, of the settings of its tier and its row, and of the priors it uses."""
-    method, cfg = _row(cell)
-    weights = [sha256(file_of(name)) for name in method.priors_of(cfg)]
+    cfg = rows.config_of(cell.row, TIERS[cell.tier].steps)
+    weights = [sha256(file_of(name)) for name in rows.METHODS[cell.row.method].priors_of(cfg)]
     plain = json.dumps([asdict(cell), asdict(TIERS[cell.tier]), to_plain(cfg), *weights], sort_keys=True)
     return out / CELLS / f"{hashlib.sha256(plain.encode()).hexdigest()[:16]}.json"
-
-
-def _row(cell: Cell) -> tuple[Method, Any]:
-    """(method, config of its variant) of a cell's row."""
-    name, variant = ROWS[cell.row]
-    return _METHODS[name], _METHODS[name].variants[variant]
 
 
 def read(wanted: list[Cell], out: Path) -> list[dict[str, Any]]:
@@ -141,6 +133,8 @@ def compute(cell: Cell, out: Path, captures: Path | None, on_compile: OnCompile)
     seconds = round(time.monotonic() - started, 2)
     record = {
         **asdict(cell),
+        "row": cell.row.name,
+        "way": asdict(cell.row),
         "settings": asdict(settings),
         "train": list(split.train),
         "targets": list(targets),
@@ -174,8 +168,8 @@ def _measured(
     cell: Cell, capture: Capture, split: Split, targets: tuple[int, ...], settings: Settings, on_compile: OnCompile
 ) -> dict[str, Any]:
     inputs = loading.load(capture.select(split.train), settings.size)
-    method, chosen = _row(cell)
-    cfg = method.resolve(replace(chosen, steps=settings.steps), inputs, method.fields[0])
+    method = rows.METHODS[cell.row.method]
+    cfg = method.resolve(rows.config_of(cell.row, settings.steps), inputs, rows.field_of(cell.row))
     method.warm_up(cfg, inputs, torch.device("cpu"), on_compile)
     frame = framing.measure(inputs)
     boxed, to_user = normalise.move(inputs, frame.to_box), frame.to_box.inverse()

@@ -16,6 +16,8 @@ _RESAMPLES, _COVERAGE = 4000, 0.95
 _SHOWN = ("psnr", "psnr_masked", "ssim", "flip", "swd_normalised", "depth_abs_rel")
 # What is better when it is smaller.
 _LOWER = ("depth_abs_rel", "swd_normalised")
+# What rows are read beside each other for.
+_GAINS = ("psnr", "flip", "depth_abs_rel")
 # The row at which the normalised SWD is 1, and what cheap tricks make of its renderings: row of the table, suffix of its numbers.
 BASE = "plain basic"
 CONTROLS = {"tuned unsharp mask": "unsharp", "matched noise": "noise"}
@@ -99,6 +101,19 @@ def aims(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return out
 
 
+def beside(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What each row that is to be read beside another gains over it, on the scenes that both have."""
+    out = []
+    pairs = {(c["row"], c["way"]["base"], c["views"]) for c in cells if c.get("way", {}).get("base")}
+    for row, base, views in sorted(pairs):
+        for key in _GAINS:
+            value, low, high, count = paired(cells, row, base, key, views)
+            if count:
+                interval = [round(low, 4), round(high, 4)]
+                out.append({"row": row, "beside": base, "views": views, "number": key, "value": round(value, 4), "interval": interval, "n": count})  # fmt: skip
+    return out
+
+
 def paired(
     cells: Sequence[dict[str, Any]], row: str, base: str, key: str, views: int
 ) -> tuple[float, float, float, int]:
@@ -124,8 +139,10 @@ def paired(
     return float(difference.mean()), float(low), float(high), len(difference)
 
 
-def markdown(table: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> str:
-    """The table, its means, and the aims."""
+def markdown(
+    table: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]], gains: Sequence[dict[str, Any]] = ()
+) -> str:
+    """The table, its means, the aims, and what rows gain over others."""
     columns = [c for c in _SHOWN if any(c in r for r in table)]
     lines = ["| row | views | scene | " + " | ".join(columns) + " | seconds |", "|---" * (4 + len(columns)) + "|"]
     for r in sorted(table, key=lambda r: (r["views"], r["scene"], r["row"], r["seed"])):
@@ -141,6 +158,9 @@ def markdown(table: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -
         low, high = aim["interval"]
         met = "met" if aim["met"] else "not met"
         lines.append(f"\n{aim['aim']}: {aim['value']:.2f} [{low:.2f}, {high:.2f}], n = {aim['n']} scenes, aim {aim['target']:g}: {met}")  # fmt: skip
+    for gain in gains:
+        low, high = gain["interval"]
+        lines.append(f"\n{gain['row']} beside {gain['beside']}, {gain['views']} views, {gain['number']}: {gain['value']:+.4g} [{low:.4g}, {high:.4g}], n = {gain['n']}")  # fmt: skip
     return "\n".join(lines)
 
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import tyro
+
 from halfseen.cli.progress import Progress, compiling, duration
 
 
@@ -41,31 +43,37 @@ class BenchClaims:
     out: Path = Path("claims")
     """Folder of cells/; cells that are there are kept."""
     captures: Path | None = None
-    """Folder with real captures (llff_fern, fox, banana); without it the claims stand on worlds alone."""
+    """Folder with real captures (llff_fern, fox, banana, dtu_scan65); without it the claims stand on worlds alone."""
     method: str = "plain"
     """Whose claims: plain, diffusionerf."""
     tier: Literal["quick", "full"] = "quick"
     """quick ends within 40 minutes a method on two cores; full goes on for long."""
+    ablations: bool = False
+    """Also what each part of the method is worth, on a few of the scenes."""
+    row: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A row of your own: NAME=METHOD/VARIANT[/FIELD][,SETTING=VALUE ...], such as mine=diffusionerf/prior,prior=FOLDER."""
     limit: int | None = None
     """Compute at most this many new cells."""
     json: bool = False
     """Print one JSON object."""
 
     def run(self) -> None:
-        from halfseen.bench import claims, tables
+        from halfseen.bench import claims, rows, tables
 
-        wanted = claims.cells(self.tier, self.captures, self.method)
+        more = tuple(map(rows.parse, self.row))
+        wanted = claims.cells(self.tier, self.captures, self.method, ablations=self.ablations, more=more)
         missing = [c for c in wanted if not claims.path_of(c, self.out).exists()][: self.limit]
         progress, told = Progress("cells"), compiling()
         seconds = 0.0
         for done, cell in enumerate(missing, 1):
             seconds += claims.compute(cell, self.out, self.captures, told)
-            progress.update(done, len(missing), f"{cell.row} on {cell.scene}")
+            progress.update(done, len(missing), f"{cell.row.name} on {cell.scene}")
         found = claims.read(wanted, self.out)
-        rows, controls, aims = tables.rows(found), tables.control_rows(found), tables.aims(found)
+        table, controls, aims = tables.rows(found), tables.control_rows(found), tables.aims(found)
+        gains = tables.beside(found)
         if self.json:
-            record = {"rows": rows, "controls": controls, "aims": aims, "cells": len(found)}
+            record = {"rows": table, "controls": controls, "aims": aims, "gains": gains, "cells": len(found)}
             print(json.dumps(record, indent=1, allow_nan=False))
             return
         print(f"{len(missing)} cells computed in {duration(seconds)}, {len(found)} of {len(wanted)} in the tables")
-        print(tables.markdown([*rows, *controls], aims))
+        print(tables.markdown([*table, *controls], aims, gains))

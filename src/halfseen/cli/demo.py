@@ -53,6 +53,7 @@ class Demo:
             field=_FIELD,
             steps=self.steps,
             on_compile=compiling(),
+            on_start=lambda *_: progress.begin(),
             on_snapshot=lambda s: progress.update(s.step, s.total),
         )
         score = _compare(run, capture, self.out / "held-out.png")

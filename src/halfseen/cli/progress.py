@@ -24,6 +24,10 @@ class Progress:
         now = time.monotonic()
         self.what, self.started, self.shown, self.before, self.pace, self.first = what, now, now, now, 0.0, True
 
+    def begin(self) -> None:
+        """The clock starts here: what came before was getting ready."""
+        self.started = self.before = time.monotonic()
+
     def update(self, step: int, total: int, detail: str = "") -> None:
         """Note that `step` of `total` is done."""
         now = time.monotonic()

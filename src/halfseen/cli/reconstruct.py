@@ -62,6 +62,11 @@ class Reconstruct:
         name = capture.folder.resolve().name if len(self.capture) == 1 else "photos"
         out = self.out or api.default_out(name, self.method)
         progress = Progress("fitting")
+
+        def start(run: Run, estimate: Estimate | None) -> None:
+            _announce(run, estimate)
+            progress.begin()
+
         run = api.reconstruct(
             capture,
             out=out,
@@ -80,7 +85,7 @@ class Reconstruct:
             settings=self.set,
             priors=self.prior,
             on_compile=compiling(),
-            on_start=_announce,
+            on_start=start,
             on_snapshot=lambda s: progress.update(s.step, s.total, f"error {s.losses.get('rgb', 0):.4f}"),
         )
         _summary(run)

@@ -47,6 +47,11 @@ class Render:
         from halfseen.export import frames as framing
 
         run = api.open_run(self.path_of_run)
+        if not run.finished and (done := run.checkpoints()):
+            print(
+                f"note: this run is not finished; shown is step {done[-1]} of {run.config['method']['steps']}",
+                file=sys.stderr,
+            )
         cameras = self._cameras(run)
         progress, tallied = Progress("rendering"), framing.no_pixels()
         fps = self.fps if self.video else None

@@ -20,7 +20,7 @@ from halfseen.methods.photometric.config import Config
 # A fit of so few steps is made whole, and its last ones are timed: the first ones compile and are odd.
 _TRIAL, _TIMED = 24, 12
 # The mean step of a fit of fern against these: of rays (whose number follows their cost), and of Gaussians, which become more.
-_LATER, _GROWN = 1.0, 1.35
+_LATER, _GROWN = 1.0, 1.6
 # Floats for each Gaussian besides its parameters: where it falls, its pairs with tiles and their gradients.
 _PER_GAUSSIAN = 150
 # Seconds of stereo for each pixel and source view: 1.2e-6 to 1.9e-6 on fern and fox with 3 to 43 views, on two cores.

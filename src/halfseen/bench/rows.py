@@ -1,0 +1,95 @@
+"""What is compared: rows of claims, each a method with a variant, settings and a field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from halfseen.common.config import apply_overrides
+from halfseen.common.errors import UserError, quote
+from halfseen.methods.contract import Method
+from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
+from halfseen.methods.plain.algorithm import METHOD as PLAIN
+
+METHODS: dict[str, Method] = {m.name: m for m in (PLAIN, DIFFUSIONERF)}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to rebuild a scene."""
+
+    name: str
+    method: str
+    variant: str
+    settings: tuple[str, ...] = ()  # as --set takes them
+    field: str = ""  # empty: the method's first
+    base: str = ""  # the row that it is to be read beside
+
+
+PLAIN_ROWS = (Row("plain basic", "plain", "basic"), Row("plain classic", "plain", "classic"))
+# The rows of each method's claims, beside plain's.
+ROWS: dict[str, tuple[Row, ...]] = {
+    "plain": (),
+    "diffusionerf": (
+        Row("geometric", "diffusionerf", "geometric"),
+        Row("geometric + prior", "diffusionerf", "geometric-prior"),
+        Row("classic + prior", "diffusionerf", "prior"),
+    ),
+}
+_BASE = "classic + prior"
+# What happens when one thing is changed.
+ABLATIONS: dict[str, tuple[Row, ...]] = {
+    "plain": (),
+    "diffusionerf": (
+        Row("colours only", "diffusionerf", "prior", ("pulls=colour",), base=_BASE),
+        Row("patches of 48", "diffusionerf", "prior", ("patches.side=48",), base=_BASE),
+        Row("pulled four times as hard", "diffusionerf", "prior", ("score.weight=0.8",), base=_BASE),
+        Row("no patches of photos", "diffusionerf", "prior", ("patches.from_photos=0",), base=_BASE),
+        Row("tau 0 throughout", "diffusionerf", "prior", ("score.tau=0",), base=_BASE),
+        Row("plain classic, gaussians", "plain", "classic", field="gaussians", base="plain classic"),
+        Row("classic + prior, gaussians", "diffusionerf", "prior", field="gaussians", base="plain classic, gaussians"),
+    ),
+}
+
+
+def of_method(method: str) -> tuple[Row, ...]:
+    """The rows of a method's claims: plain's, and its own."""
+    return PLAIN_ROWS + ROWS[known(method)]
+
+
+def known(method: str) -> str:
+    """The name of a method that has claims."""
+    if method not in METHODS:
+        raise UserError(
+            "no claims of this method", got=quote(method), accepted=", ".join(METHODS), do="Change --method."
+        )
+    return method
+
+
+def parse(text: str) -> Row:
+    """A user's own row: NAME=METHOD/VARIANT[/FIELD][,SETTING=VALUE ...]."""
+    name, _, what = text.partition("=")
+    way, *settings = what.split(",")
+    method, variant, field = [*way.split("/"), "", ""][:3]
+    if not name or method not in METHODS or variant not in METHODS[method].variants or way.count("/") > 2:
+        accepted = "; ".join(f"NAME={m.name}/{v}" for m in METHODS.values() for v in m.variants)
+        raise UserError(
+            "--row cannot be read", got=quote(text), accepted=f"{accepted}, then commas and settings", do="Correct it."
+        )
+    if field and field not in METHODS[method].fields:
+        accepted = ", ".join(METHODS[method].fields)
+        raise UserError("--row names no field", got=quote(field), accepted=accepted, do="Correct it.")
+    row = Row(name, method, variant, tuple(settings), field, base=PLAIN_ROWS[-1].name)
+    config_of(row, 1)
+    return row
+
+
+def config_of(row: Row, steps: int) -> Any:
+    """The config of a row, with so many steps."""
+    variants = METHODS[row.method].variants
+    return apply_overrides(replace(variants[row.variant], steps=steps), row.settings)
+
+
+def field_of(row: Row) -> str:
+    """The kind of field that a row fits."""
+    return row.field or METHODS[row.method].fields[0]
