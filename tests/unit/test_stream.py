@@ -50,7 +50,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
         "if __name__ == '__main__':\n"
         "    source = Stream(StreamConfig(('rooms',), (24, 16), views=2, window=1, workers=1))\n"
         "    source.draw(0)\n"
-        "    print(*source._pool._processes, flush=True)\n"
+        "    print(*source._worlds._pool._processes, flush=True)\n"
         "    time.sleep(600)\n"
     )
     parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)

@@ -8,23 +8,19 @@ on n alone and not on how fast workers are, so a training resumes at any n with 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from halfseen.common.ahead import Ahead
 from halfseen.common.rng import generator
-from halfseen.common.threads import begin_worker
 from halfseen.worlds import corrupt, families, sample
 from halfseen.worlds.render import prepare
 from halfseen.worlds.seeds import Purpose, seed_of
-
-# Worlds that are rendered before the window needs them, for each worker.
-_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ class Frame:
     view: int
 
 
-_Rendered = tuple[NDArray[np.uint8], NDArray[np.float16], NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]
+Rendered = tuple[NDArray[np.uint8], NDArray[np.float16], NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]
 
 
 class Stream:
@@ -68,11 +64,7 @@ class Stream:
 
     def __init__(self, config: StreamConfig) -> None:
         self.config = config
-        self._worlds: dict[int, list[Frame]] = {}
-        self._coming: dict[int, Future[_Rendered]] = {}
-        self._pool: ProcessPoolExecutor | None = None
-        if config.workers > 0:
-            self._pool = ProcessPoolExecutor(config.workers, mp_context=get_context("spawn"), initializer=begin_worker)
+        self._worlds = Ahead(partial(render_world, config), unpack, config.window, config.workers)
 
     def __enter__(self) -> Stream:
         return self
@@ -82,8 +74,7 @@ class Stream:
 
     def close(self) -> None:
         """Stop the workers; what they are at is thrown away."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._worlds.close()
 
     def frames(self, position: int) -> Iterator[Frame]:
         """Frames of draws position, position + 1, ... without end."""
@@ -95,24 +86,7 @@ class Stream:
         """The frame of one draw."""
         world, view = pick(self.config, position)
         first = position // (self.config.views * self.config.reuse)
-        self._prefetch(first)
-        for old in [w for w in self._worlds if w < first]:
-            del self._worlds[old]
-        if world not in self._worlds:
-            future = self._coming.pop(world, None)
-            rendered = future.result() if future is not None else render_world(self.config, world)
-            self._worlds[world] = _unpack(rendered, world)
-        return _photographed(self._worlds[world][view], self.config.corruption, position)
-
-    def _prefetch(self, first: int) -> None:
-        """Keep workers busy with the worlds that come next."""
-        if self._pool is None:
-            return
-        for old in [w for w in self._coming if w < first]:
-            self._coming.pop(old).cancel()
-        for world in range(first, first + self.config.window + _AHEAD * self.config.workers):
-            if world not in self._worlds and world not in self._coming:
-                self._coming[world] = self._pool.submit(render_world, self.config, world)
+        return _photographed(self._worlds.get(first, world)[view], self.config.corruption, position)
 
 
 def pick(config: StreamConfig, position: int) -> tuple[int, int]:
@@ -123,7 +97,7 @@ def pick(config: StreamConfig, position: int) -> tuple[int, int]:
     return first + int(world * config.window), int(view * config.views)
 
 
-def render_world(config: StreamConfig, number: int) -> _Rendered:
+def render_world(config: StreamConfig, number: int) -> Rendered:
     """Render all views of one world of the stream (this runs in workers)."""
     family = families.by_name(config.families[number % len(config.families)])
     seed = seed_of(config.purpose, number)
@@ -144,6 +118,7 @@ def _photographed(frame: Frame, camera: corrupt.Camera | None, position: int) ->
     return replace(frame, rgb=(rgb * 255 + 0.5).to(torch.uint8))
 
 
-def _unpack(rendered: _Rendered, world: int) -> list[Frame]:
+def unpack(rendered: Rendered, world: int) -> list[Frame]:
+    """The frames of a rendered world."""
     rgb, depth, mask, c2w, intrinsics = (torch.from_numpy(a) for a in rendered)
     return [Frame(rgb[i], depth[i], mask[i], c2w[i], intrinsics[i], world, i) for i in range(len(rgb))]

@@ -1,0 +1,170 @@
+"""Training of the small fixer: harmed splats of worlds in, the truth out.
+
+Sample p of the stream is a crop of pair p // crops of the window; everything about it follows from p.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from halfseen.common.ahead import Ahead
+from halfseen.common.config import within
+from halfseen.common.rng import derive_seed, generator
+from halfseen.methods.contract import Data, Recipe
+from halfseen.methods.difix3d.pairs import Pair, PairsConfig, make, unpacked
+from halfseen.priors.contract import Batch
+from halfseen.priors.networks import fixer_small
+from halfseen.priors.training import LoopConfig
+
+NAME, ROLE = "fixer", "fixer"
+# Held-out worlds, and the pairs of each that are judged and shown.
+_HELD_WORLDS, _HELD_PAIRS, _SHOWN = 8, 4, 8
+# Scales at which differences of neighbours are compared.
+_SCALES = 3
+_TINY = 1e-8
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the small fixer is trained on. Sources: ours."""
+
+    network: fixer_small.Config = field(default_factory=fixer_small.Config)
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(batch=16, lr=4e-4, lr_end=2e-5))
+    pairs: PairsConfig = field(default_factory=PairsConfig)
+    # Worlds that are drawn from at a time; how often a pair is drawn on average; processes that make pairs.
+    window: int = 24
+    reuse: int = 12
+    workers: int = 1
+    side: int = 96
+    # Share of samples without a reference.
+    alone: float = 0.15
+    # Weights of the terms beside the absolute error of colours: of differences of neighbours, and of the guess of one's own error.
+    edges: float = 1.0
+    doubt: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        within("side", self.side, 16, min(self.pairs.width, self.pairs.height))
+        within("alone", self.alone, 0, 1)
+
+
+class FixerTask:
+    """The training task of `fixer`."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.networks = networks(config)
+        self._worlds = Ahead(partial(make, config.pairs, "train"), _as_made, config.window, config.workers)
+        self._held: list[Pair] | None = None
+
+    def batch(self, positions: range) -> Batch:
+        """Crops of inputs and truths, and whole references; `there` is 0 for those that go without."""
+        drawn = [self._sample(p) for p in positions]
+        return {k: torch.stack([d[k] for d in drawn]) for k in drawn[0]}
+
+    def _sample(self, position: int) -> dict[str, Tensor]:
+        cfg, rng = self.config, generator(self.config.seed, "fixer/sample", position)
+        first = position // (cfg.pairs.each * cfg.reuse)
+        world, which, across, down, mirror, alone = torch.rand(6, generator=rng).tolist()
+        pair = self._worlds.get(first, first + int(world * cfg.window))[int(which * cfg.pairs.each)]
+        left = int(across * (cfg.pairs.width - cfg.side + 1))
+        top = int(down * (cfg.pairs.height - cfg.side + 1))
+        cut = [t[..., top : top + cfg.side, left : left + cfg.side] for t in (pair.shown, pair.target)]
+        shown, target, references = (t.flip(-1) if mirror < 0.5 else t for t in (*cut, pair.references))
+        there = torch.tensor(float(alone >= cfg.alone))
+        return {"shown": shown, "target": target, "references": references, "there": there}
+
+    def loss(self, networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Absolute errors of colours and of differences of neighbours, and how well the error was foreseen (Laplace)."""
+        shown, target = unpacked(batch["shown"]), batch["target"].float() / 255
+        out, doubt = networks["fixer"](shown, batch["references"].float() / 255, batch["there"])
+        out, doubt = out.float(), doubt.float()
+        error = (out - target).abs()
+        colour, edge = error.mean(), edges(out, target)
+        foreseen = (error.detach().mean(1, keepdim=True) * torch.exp(-doubt) + doubt).mean()
+        total = colour + self.config.edges * edge + self.config.doubt * foreseen
+        return {"loss": total, "colour": colour, "edges": edge, "doubt": foreseen}
+
+    def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
+        """PSNR of held-out pairs before and after, with references and without, and their gain where photos saw and did not."""
+        shown, target, references = self._judged()
+        out: dict[str, float] = {"psnr_before": _psnr(shown[:, :3], target)}
+        for name, count in (("after", references.shape[1]), ("alone", 0)):
+            fixed = networks["fixer"](shown, references[:, :count])[0].clamp(0, 1)
+            out[f"psnr_{name}"] = _psnr(fixed, target)
+            if count:
+                seen = (shown[:, 5:6] > 0.5).expand_as(target)
+                for words, where in (("seen", seen), ("invented", ~seen)):
+                    out[f"gain_{words}"] = _psnr(fixed[where][None], target[where][None]) - _psnr(
+                        shown[:, :3][where][None], target[where][None]
+                    )
+        return out
+
+    def sheet(self, networks: Mapping[str, nn.Module]) -> Tensor:
+        """Held-out pairs: rendering, repaired, truth, reference."""
+        shown, target, references = (t[:: _HELD_WORLDS * _HELD_PAIRS // _SHOWN] for t in self._judged())
+        fixed = networks["fixer"](shown, references)[0].clamp(0, 1)
+        rows = [torch.cat(list(p), 2) for p in (shown[:, :3], fixed, target, references[:, 0])]
+        return torch.cat(rows, 1).movedim(0, -1).float().cpu()
+
+    def _judged(self) -> tuple[Tensor, Tensor, Tensor]:
+        if self._held is None:
+            made = [make(self.config.pairs, "validation", i) for i in range(_HELD_WORLDS)]
+            self._held = [p for pairs in made for p in pairs[:_HELD_PAIRS]]
+        device = next(self.networks["fixer"].parameters()).device
+        shown, target, references = (
+            torch.stack([getattr(p, k) for p in self._held]).to(device) for k in ("shown", "target", "references")
+        )
+        return unpacked(shown), target.float() / 255, references.float() / 255
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self._worlds.close()
+
+
+def networks(config: Config) -> Mapping[str, nn.Module]:
+    """The untrained network. Its start follows from the seed, and the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(config.seed, "fixer/init"))
+        return {"fixer": fixer_small.FixerSmall(config.network)}
+
+
+def edges(a: Tensor, b: Tensor) -> Tensor:
+    """Mean absolute difference of neighbours' differences of pictures [B, 3, H, W], over scales: what blurring costs."""
+    total = a.new_zeros(())
+    for scale in range(_SCALES):
+        if scale:
+            a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+        for axis in (-1, -2):
+            total = total + (a.diff(dim=axis) - b.diff(dim=axis)).abs().mean()
+    return total / (2 * _SCALES)
+
+
+def _psnr(a: Tensor, b: Tensor) -> float:
+    """Mean over pictures [B, ...], in dB."""
+    return float(-10 * (a - b).square().flatten(1).mean(1).clamp_min(_TINY).log10().mean())
+
+
+def _as_made(pairs: list[Pair], number: int) -> list[Pair]:
+    del number
+    return pairs
+
+
+FIXER = Recipe(
+    name=NAME,
+    role=ROLE,
+    config=Config,
+    task=FixerTask,
+    networks=networks,
+    data_of=lambda cfg: Data(
+        "pairs of harmed splats and true pictures of worlds that halfseen makes and renders itself (seeds of purpose train)",
+        "No photo, scan or mesh of anybody was used.",
+        "pairs of worlds of purpose validation",
+    ),
+)
