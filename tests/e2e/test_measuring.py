@@ -265,8 +265,11 @@ def test_a_budget_ends_a_fit_and_is_not_changed_afterwards(still_life_folder, tm
     out = ("--out", tmp_path / "r", "--views", 3, *SMALL)
     assert cli("reconstruct", still_life_folder, *out, "--budget", "1h", "--steps", 3) == 0
     assert json.loads((tmp_path / "r" / "config.json").read_text())["method"]["steps"] == 3
-    assert cli("reconstruct", still_life_folder, *out, "--budget", "1h", "--resume") == 2
-    assert "--budget" in capsys.readouterr().err
+    assert cli("reconstruct", still_life_folder, *out, "--budget", "9h", "--resume") == 0
+    assert "note: --budget" in capsys.readouterr().err
+    assert json.loads((tmp_path / "r" / "config.json").read_text())["method"]["steps"] == 3
+    assert cli("reconstruct", *out, "--resume") == 2
+    assert "--resume needs the capture too" in capsys.readouterr().err
 
 
 def test_seeds_of_one_scene_are_no_more_scenes():

@@ -99,6 +99,29 @@ def test_a_run_killed_at_random_moments_resumes_to_the_same_bytes(still_life_fol
     assert hs.open_run(out).seconds() > max(e.get("seconds", 0) for e in said if e["event"] == "fitted")
 
 
+def test_ctrl_c_keeps_the_last_step_and_the_same_command_goes_on(still_life_folder, tmp_path):
+    """Checkpoints are 20 seconds apart: what is kept here is kept because of the interrupt."""
+    assert start(still_life_folder, tmp_path / "whole", "gaussians", 150).wait(PATIENCE) == 0
+    out = tmp_path / "stopped"
+    options = ("reconstruct", still_life_folder, "--out", out, "--views", 3, "--field", "gaussians", "--steps", 150)
+    command = [sys.executable, "-m", "halfseen", *map(str, options), *SMALL["gaussians"]]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and not (
+        (out / "events.jsonl").exists() and '"step": 50' in (out / "events.jsonl").read_text()
+    ):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert "stopping after this step, which is kept" in said
+    assert 50 <= newest(out) < 150
+    again = subprocess.run([*command, "--resume", "--budget", "1h"], capture_output=True, text=True, check=True)
+    assert "note: --budget" in again.stderr
+    assert events(out)[-1]["event"] == "finished"
+    assert checkpoint(out) == checkpoint(tmp_path / "whole")
+
+
 # The command line, with a line on stderr for every kernel that numba compiles.
 TOLD = """
 import sys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def reconstruct(
     """Rebuild a scene into the run folder `out` and return the finished run.
 
     A `budget` in seconds becomes a number of steps by timing a few of them here, so that the run can be repeated by its steps;
-    with `steps`, whichever ends first.
+    with `steps`, whichever ends first. A run that is resumed keeps the number of steps that its budget came to.
     """
     if not isinstance(capture, Capture):
         capture = formats.read([Path(capture)])
@@ -92,13 +93,6 @@ def reconstruct(
     request = request_of(chosen, variant, field, split, max_size, seed, steps, settings, priors, profile)
     where = device_named(device)
     path = Path(out) if out is not None else default_out(capture.folder.resolve().name, method)
-    if resume and budget is not None:
-        raise UserError(
-            "--budget cannot be changed once a run has begun",
-            got="--budget with --resume",
-            accepted="--resume alone: the run goes on to the steps that were planned",
-            do="Leave --budget out.",
-        )
     if resume:
         run = _reopen(path, chosen, request, capture, split)
     else:
@@ -218,9 +212,10 @@ def _fit(
     run.event("resume" if state else "start", step=state[0] if state else 0, device=str(device))
     started, last = time.monotonic(), None
     seed = int(run.config["request"]["seed"])
-    for snapshot in record(run, method.reconstruct(boxed, to_user, cfg, seed, device=device, state=state)):
-        last = snapshot
-        on_snapshot(snapshot)
+    with closing(record(run, method.reconstruct(boxed, to_user, cfg, seed, device=device, state=state))) as recorded:
+        for snapshot in recorded:
+            last = snapshot
+            on_snapshot(snapshot)
     _finish(run, capture, held_out, last, spent + time.monotonic() - started)
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from halfseen.cli.progress import Progress, compiling, duration, say, seconds_of
+from halfseen.cli.stopping import Stop
 from halfseen.common.errors import UserError, quote
 
 if TYPE_CHECKING:
     from halfseen.methods.contract import Estimate
     from halfseen.runs.run import Run
+    from halfseen.runs.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -58,36 +60,54 @@ class Reconstruct:
     def run(self) -> None:
         from halfseen import api
 
+        if self.resume and not self.capture:
+            raise UserError(
+                "--resume needs the capture too",
+                got="none",
+                accepted="the folder, photos or video that the run began with: what it left out is measured at the end",
+                do=f"Write halfseen reconstruct CAPTURE --out {self.out or 'RUN'} --resume.",
+            )
+        if self.resume and self.budget is not None:
+            say("note: --budget was turned into a number of steps when the run began; that stays as it is")
         capture = api.load(*self.capture, layout=self.format)
         name = capture.folder.resolve().name if len(self.capture) == 1 else "photos"
         out = self.out or api.default_out(name, self.method)
-        progress = Progress("fitting")
+        progress, stop = Progress("fitting"), Stop()
 
         def start(run: Run, estimate: Estimate | None) -> None:
             _announce(run, estimate)
             progress.begin()
+            stop.begin()
 
-        run = api.reconstruct(
-            capture,
-            out=out,
-            method=self.method,
-            variant=self.variant,
-            profile=self.profile,
-            field=self.field,
-            views=self.views,
-            view_ids=_ids(self.view_ids),
-            max_size=self.max_size,
-            steps=self.steps,
-            budget=None if self.budget is None else seconds_of(self.budget),
-            seed=self.seed,
-            device=self.device,
-            resume=self.resume,
-            settings=self.set,
-            priors=self.prior,
-            on_compile=compiling(),
-            on_start=start,
-            on_snapshot=lambda s: progress.update(s.step, s.total, f"error {s.losses.get('rgb', 0):.4f}"),
-        )
+        def step(snapshot: Snapshot) -> None:
+            progress.update(snapshot.step, snapshot.total, f"error {snapshot.losses.get('rgb', 0):.4f}")
+            stop.check()
+
+        say(f"reading {' '.join(map(str, self.capture))}")
+        try:
+            run = api.reconstruct(
+                capture,
+                out=out,
+                method=self.method,
+                variant=self.variant,
+                profile=self.profile,
+                field=self.field,
+                views=self.views,
+                view_ids=_ids(self.view_ids),
+                max_size=self.max_size,
+                steps=self.steps,
+                budget=None if self.budget is None else seconds_of(self.budget),
+                seed=self.seed,
+                device=self.device,
+                resume=self.resume,
+                settings=self.set,
+                priors=self.prior,
+                on_compile=compiling(),
+                on_start=start,
+                on_snapshot=step,
+            )
+        finally:
+            stop.end()
         _summary(run)
 
 

@@ -123,21 +123,26 @@ def _read_folder(folder: Path, layout: str | None) -> Capture:
         chosen = present[0]
     capture = chosen.read(folder)
     if chosen.name == photos.NAME:
-        beside = [
-            f.name
-            for f in FORMATS
-            if f.name not in (photos.NAME, video_frames.NAME) and f.find(folder.resolve().parent)
-        ]
-        if beside:
-            capture = capture.noted(
-                f"poses lie one folder up, in {beside[0]} format: name {quote(str(folder.resolve().parent.name))} instead"
-            )
+        capture = _poses_elsewhere(capture, folder)
     others = [f.name for f in present if f not in (chosen,) and f.name != photos.NAME]
     return (
         capture.noted(f"the folder also holds {', '.join(others)}; {chosen.name} was read (--format chooses)")
         if others and layout is None
         else capture
     )
+
+
+def _poses_elsewhere(capture: Capture, folder: Path) -> Capture:
+    """Photos without poses, with a note where poses lie one folder up or in a folder inside."""
+    posed = [f for f in FORMATS if f.name not in (photos.NAME, video_frames.NAME)]
+    above = folder.resolve().parent
+    beside = [f.name for f in posed if f.find(above)]
+    if beside:
+        return capture.noted(f"poses lie one folder up, in {beside[0]} format: name {quote(str(above.name))} instead")
+    inside = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and any(f.find(p) for f in posed)]
+    if inside:
+        return capture.noted(f"poses lie one folder down: name {quote(str(folder / inside[0]))} instead")
+    return capture
 
 
 def _where(folder: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 
 from halfseen.common.errors import UserError
 from halfseen.common.log import logger
@@ -20,8 +20,8 @@ EVENT_STEPS = 50
 
 def record(
     run: Run, snapshots: Generator[Snapshot, Knobs | None, None], *, checkpoint_seconds: float = CHECKPOINT_SECONDS
-) -> Iterator[Snapshot]:
-    """Yield every snapshot after recording it."""
+) -> Generator[Snapshot, None, None]:
+    """Yield every snapshot after recording it. When it is closed between two steps, the last step is kept."""
     saved_at, started = time.monotonic(), time.monotonic()
     last: Snapshot | None = None
     for snapshot in snapshots:
@@ -30,16 +30,26 @@ def record(
         done = snapshot.step == snapshot.total
         if snapshot.step % EVENT_STEPS == 0 or done:
             run.event("step", step=snapshot.step, phase=snapshot.phase, losses=snapshot.losses)
-        if done or time.monotonic() - saved_at > checkpoint_seconds:
-            run.save(snapshot.step, snapshot.state())
-            run.event("checkpoint", step=snapshot.step, seconds=round(time.monotonic() - started, 2))
+        due = done or time.monotonic() - saved_at > checkpoint_seconds
+        if due:
+            _save(run, snapshot, started)
             for name, picture in snapshot.panels().items():
                 io.write_png(run.path / PREVIEWS / f"{snapshot.step:09d}-{name}.png", picture)
-            logger.info("checkpoint at step %d", snapshot.step)
             saved_at = time.monotonic()
-        yield snapshot
+        try:
+            yield snapshot
+        except GeneratorExit:
+            if not due:
+                _save(run, snapshot, started)
+            raise
     if last is not None:
         run.event("fitted", step=last.step, seconds=round(time.monotonic() - started, 2))
+
+
+def _save(run: Run, snapshot: Snapshot, started: float) -> None:
+    run.save(snapshot.step, snapshot.state())
+    run.event("checkpoint", step=snapshot.step, seconds=round(time.monotonic() - started, 2))
+    logger.info("checkpoint at step %d", snapshot.step)
 
 
 def _check_finite(snapshot: Snapshot) -> None:

@@ -91,12 +91,19 @@ class Run:
     def load(self, step: int | None = None) -> tuple[int, State]:
         """Read a checkpoint, by default the last: (step, state)."""
         steps = self.checkpoints()
-        if not steps or (step is not None and step not in steps):
+        if not steps:
+            raise UserError(
+                f"run {quote(str(self.path))} has nothing to show yet",
+                got="no checkpoint: it was stopped before its first",
+                accepted="a run that has kept a step",
+                do="Give the command that began it again, with --resume.",
+            )
+        if step is not None and step not in steps:
             raise UserError(
                 f"run {quote(str(self.path))} has no such checkpoint",
-                got="none at all" if not steps else str(step),
-                accepted=", ".join(map(str, steps)) or "a run that has reached its first checkpoint",
-                do="Run 'halfseen reconstruct ... --resume'.",
+                got=str(step),
+                accepted=", ".join(map(str, steps)),
+                do="Name one of these.",
             )
         chosen = steps[-1] if step is None else step
         groups, _ = checkpoint.load(self._checkpoint(chosen))

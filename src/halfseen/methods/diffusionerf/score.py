@@ -56,11 +56,17 @@ def pull(
 def gradient(
     eps: Tensor, z: Tensor, level: NoiseLevel, rule: patches.Rule, cfg: Score, pulled: tuple[bool, bool]
 ) -> Tensor:
-    """g [4, H, W] for a guess of the noise eps [4, H, W]: colours have a fixed norm, disparity counts with z."""
+    """g [4, H, W] for a guess of the noise eps [4, H, W]: colours have a fixed norm, disparity counts with z.
+
+    Relative disparity says nothing of a patch's distance, so the pull on log z has no mean: what is left of one would push the whole
+    patch, whose disparity would stay as it is, without end.
+    """
     score = eps / float(level.sigma)
     colour = cfg.colour * score[:3] / score[:3].norm().clamp_min(_TINY) * pulled[0]
     if rule == "metric":
-        weight = cfg.depth_metric * z
+        depth = cfg.depth_metric * z * score[3]
     else:
-        weight = cfg.depth_relative * z / patches.median(z[None])
-    return cfg.weight * torch.cat([colour, (weight * score[3] * pulled[1])[None]])
+        moves = (z > 0) & (patches.disparity(z[None], rule)[0] < 1)
+        mean = (score[3] * moves).sum() / moves.sum().clamp_min(1)
+        depth = cfg.depth_relative * z / patches.median(z[None]) * (score[3] - mean) * moves
+    return cfg.weight * torch.cat([colour, (depth * pulled[1])[None]])
