@@ -95,7 +95,7 @@ def test_everything_that_leaves_a_run_says_where_it_came_from(fitted, exported, 
         said = capsys.readouterr().out
         for words in (version, "from 3 photos (", *hashes, "priors: none", "the capture's own frame", scale):
             assert words in said, (name, words)
-        assert re.search(r"content: \d+ % invented, \d+ % ", said), name
+        assert re.search(r"of its (Gaussians|vertices|pixels|photos): \d+ % invented, \d+ % ", said), name
 
 
 def test_exports_are_in_the_users_frame(fitted, exported, still_life_folder, capsys):

@@ -77,13 +77,13 @@ def _folder(run: Run, path: Path) -> list[str]:
     capture = run.capture()
     with new_folder(path) as partial:
         lost = formats.by_name(path.name).write(capture, partial)
-        write_json(partial / provenance.FILE, provenance.of(run, provenance.shares_of_views(capture)))
+        write_json(partial / provenance.FILE, provenance.of(run, provenance.shares_of_views(capture), "photos"))
     return [f"the {len(capture)} photos as they were fitted, with their cameras", *(f"lost: {s}" for s in lost)]
 
 
 def _cameras(run: Run, path: Path) -> list[str]:
     capture = run.capture()
-    facts = provenance.of(run, provenance.shares_of_views(capture))
+    facts = provenance.of(run, provenance.shares_of_views(capture), "photos")
     write_json(path, {**transforms_camera.document(capture.cameras()), provenance.WORD: facts})
     return [f"the cameras of the {len(capture)} photos, as 'render --cameras' reads them"]
 
@@ -99,7 +99,7 @@ def _splats(run: Run, path: Path, on_step: Callable[[int, int], None]) -> list[s
         field, said = baked.field, [loss]
         facts["baked_psnr"] = round(baked.psnr, 2)
     counts = _views_of(run, field)
-    facts = {**provenance.of(run, provenance.shares_of(counts)), **facts}
+    facts = {**provenance.of(run, provenance.shares_of(counts), "Gaussians"), **facts}
     splats = gaussian_files.splats_of(field, counts, provenance.lines(facts))
     if path.suffix.lower() == ".splat":
         splat_files.write_splat(path, splats)
@@ -128,6 +128,6 @@ def _mesh(run: Run, path: Path) -> list[str]:
     field: Field = load_field(run)
     inside = field.to_user.inverse()
     made = mesh.of(field, inside.cameras(rendering.orbit(run, _AROUND)), frames.witness_of(field, run.capture()))
-    mesh_files.write(path, made, provenance.of(run, provenance.shares_of(made.seen)))
+    mesh_files.write(path, made, provenance.of(run, provenance.shares_of(made.seen), "vertices"))
     said = [f"{len(made.xyz)} vertices, {len(made.faces)} faces, coloured"]
     return [*said, "'seen' is lost: OBJ has no place for it"] if path.suffix.lower() == ".obj" else said

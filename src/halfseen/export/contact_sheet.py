@@ -29,8 +29,10 @@ _INK, _PAPER, _SOFT, _ACCENT, _MASK = (30, 30, 34), (250, 249, 246), (170, 168, 
 _TITLE, _TEXT, _CAPTION, _SMALL = 18, 13, 12, 11
 # What a mask leaves out keeps this share of its own brightness under the tint.
 _DIMMED = 0.35
-# Share of a plan that the cameras fill, and the drawn length of a frustum relative to the distance of the scene.
+# Share of a plan that the cameras fill, and the largest length of a frustum as drawn, relative to the distance of the scene.
 _FILL, _FRUSTUM = 0.86, 0.22
+# The same, relative to how far apart cameras stand.
+_OF_SPREAD = 0.4
 _PLANS = (("from above", 0, 1), ("from the front", 0, 2), ("from the side", 1, 2))
 
 
@@ -122,15 +124,25 @@ def _plans(capture: Capture, report: Report) -> list[Image.Image]:
     turn = rotation_between(
         torch.tensor(geometry.up, dtype=torch.float64), torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
     )
-    corners = (_frustums(capture, _FRUSTUM * geometry.distance) - focus) @ turn.T  # [V, 5, 3]
+    # Cameras close together are drawn small, and near: one must see how they stand to each other.
+    spread = float((cameras.centres.amax(0) - cameras.centres.amin(0)).max())
+    length = min(_FRUSTUM * geometry.distance, _OF_SPREAD * spread or geometry.distance)
+    corners = (_frustums(capture, length) - focus) @ turn.T  # [V, 5, 3]
     half = (geometry.box_max[0] - geometry.box_min[0]) / 2
-    reach = max(float(corners.abs().max()), half) / (_FILL * _PLAN / 2)
+    low, high = corners.amin((0, 1)), corners.amax((0, 1))
+    middle, reach = (low + high) / 2, float((high - low).max()) / (_FILL * _PLAN)
     points = torch.zeros(0, 3, dtype=torch.float64)
     if capture.points is not None:
         step = max(1, len(capture.points.xyz) // _MAX_POINTS)
         points = (torch.from_numpy(capture.points.xyz[::step]) - focus) @ turn.T
     return [
-        _plan(name, corners[..., (a, b)] / reach, points[:, (a, b)] / reach, half / reach, len(cameras))
+        _plan(
+            name,
+            (corners - middle)[..., (a, b)] / reach,
+            (points - middle)[:, (a, b)] / reach,
+            torch.stack([-half - middle, half - middle])[:, (a, b)] / reach,
+            len(cameras),
+        )
         for name, a, b in _PLANS
     ]
 
@@ -148,7 +160,8 @@ def _frustums(capture: Capture, length: float) -> Tensor:
     return torch.cat([cameras.centres[:, None], world], 1)
 
 
-def _plan(name: str, corners: Tensor, points: Tensor, half: float, count: int) -> Image.Image:
+def _plan(name: str, corners: Tensor, points: Tensor, box: Tensor, count: int) -> Image.Image:
+    """Frustums [V, 5, 2], points [N, 2] and the box's two corners [2, 2] in pixels from the middle."""
     plan = Image.new("RGB", (_PLAN, _PLAN + _LINE), _PAPER)
     draw = ImageDraw.Draw(plan)
     middle = _PLAN / 2
@@ -157,7 +170,8 @@ def _plan(name: str, corners: Tensor, points: Tensor, half: float, count: int) -
         return middle + float(p[0]), middle - float(p[1])
 
     draw.rectangle((0, 0, _PLAN - 1, _PLAN - 1), outline=_SOFT)
-    draw.rectangle((middle - half, middle - half, middle + half, middle + half), outline=_SOFT)
+    (left, bottom), (right, top) = (at(c) for c in box)
+    draw.rectangle((left, top, right, bottom), outline=_SOFT)
     for point in points:
         x, y = at(point)
         if 0 < x < _PLAN and 0 < y < _PLAN:
@@ -168,9 +182,16 @@ def _plan(name: str, corners: Tensor, points: Tensor, half: float, count: int) -
         for corner in ring:
             draw.line((centre, corner), fill=_SOFT)
         draw.line((ring[0], ring[1]), fill=_ACCENT, width=2)  # the top edge of the picture
+    named: list[tuple[float, float]] = []
     for i in range(count):
-        centre = at(corners[i][0])
-        draw.text((centre[0] + 3, centre[1] - 6), str(i), _INK, _font(_SMALL))
+        x, y = at(corners[i][0])
+        # A number on another one is no number.
+        if all(abs(x - u) > _SMALL or abs(y - v) > _SMALL for u, v in named):
+            draw.text((x + 3, y - 6), str(i), _INK, _font(_SMALL))
+            named.append((x, y))
+    # What was drawn over the rim goes, so that the line below can be read.
+    draw.rectangle((0, _PLAN, _PLAN, _PLAN + _LINE), fill=_PAPER)
+    draw.rectangle((0, 0, _PLAN - 1, _PLAN - 1), outline=_SOFT)
     draw.text(
         (4, _PLAN + 1), f"{name}; the square is the box, a bold edge is the top of a picture", _INK, _font(_SMALL)
     )

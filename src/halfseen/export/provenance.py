@@ -36,8 +36,8 @@ _ARGUMENT = 30_000
 _NAMED, _DIGITS, _SHOWN, _TURN = 6, 12, 80, 240
 
 
-def of(run: Run, shares: dict[str, float] | None = None) -> dict[str, Any]:
-    """What made a run's files. `shares` are parts of the content (in shares of 1) by how many photos saw them."""
+def of(run: Run, shares: dict[str, float] | None = None, counted: str = "pixels") -> dict[str, Any]:
+    """What made a run's files. `shares` are parts of the content (in shares of 1 of what is `counted`) by how many photos saw them."""
     known = read_json(run.path / runs.PROVENANCE)
     request = run.config["request"]
     return {
@@ -50,7 +50,7 @@ def of(run: Run, shares: dict[str, float] | None = None) -> dict[str, Any]:
         "inputs": [{k: i[k] for k in ("name", "sha256") if k in i} for i in known.get("inputs", [])],
         "frame": "the capture's own frame and scale",
         "box_to_frame": run.config["to_user"],
-        **({} if shares is None else {"seen": {k: round(v, 4) for k, v in shares.items()}}),
+        **({} if shares is None else {"seen": {k: round(v, 4) for k, v in shares.items()}, "counted": counted}),
     }
 
 
@@ -105,7 +105,8 @@ def sentences(facts: dict[str, Any]) -> list[str]:
     seen = facts.get("seen")
     if isinstance(seen, dict):
         parts = [(k, v) for k, v in seen.items() if isinstance(v, int | float) and 0 <= v <= 1]
-        out.append("content: " + ", ".join(f"{100 * v:.0f} % {_plain(k)}" for k, v in parts))
+        told = ", ".join(f"{100 * v:.0f} % {_plain(k)}" for k, v in parts)
+        out.append(f"of its {_plain(facts.get('counted', 'content'))}: {told}")
     return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,8 +15,8 @@ _CHART, _MARGIN, _LINES, _TICKS = (
     ("#c4541f", "#2f6f9f", "#4b8b3b", "#8a5aa8", "#8c7a3d"),
     4,
 )
-# Losses below this are drawn at it: the axis is logarithmic.
-_FLOOR = 1e-6
+# Losses below this share of the largest are drawn at it: the axis is logarithmic, and what is nothing must not take it all.
+_FLOOR = 1e-4
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -36,8 +37,8 @@ h1 {{ font-size: 28px; margin: 0 0 2px; }} h2 {{ font-size: 18px; margin: 40px 0
 .fact b {{ display: block; font-size: 22px; font-weight: 650; }}
 .bar {{ display: flex; height: 16px; border-radius: 8px; overflow: hidden; margin: 18px 0 6px; border: 1px solid var(--line); }}
 .key {{ display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin: 0 5px 0 12px; vertical-align: -1px; }}
-.row {{ display: grid; grid-template-columns: repeat(5, 1fr); gap: 8px; margin-bottom: 12px; }}
-figure {{ margin: 0; }} img {{ width: 100%; border-radius: 6px; display: block; }}
+.row {{ display: grid; grid-template-columns: repeat(6, 1fr); gap: 8px; margin-bottom: 12px; }}
+figure {{ margin: 0; }} img {{ width: 100%; border-radius: 6px; display: block; outline: 1px solid var(--line); }}
 table {{ border-collapse: collapse; width: 100%; background: var(--card); border: 1px solid var(--line); font-variant-numeric: tabular-nums; }}
 th, td {{ text-align: left; padding: 5px 10px; border-bottom: 1px solid var(--line); font-size: 13px; overflow-wrap: anywhere; }}
 td.n, th.n {{ text-align: right; }}
@@ -107,14 +108,15 @@ def chart(curves: Mapping[str, Sequence[tuple[int, float]]]) -> str:
     if len(points) < 2:
         return '<p class="note">too few steps for a curve</p>'
     last = max(x for x, _ in points)
-    values = [max(y, _FLOOR) for _, y in points]
+    floor = _FLOOR * max(*(y for _, y in points), sys.float_info.min)
+    values = [max(y, floor) for _, y in points]
     low, high = math.log10(min(values)), math.log10(max(values)) + 1e-9
     width, height = _CHART
     left, right, top, bottom = _MARGIN
 
     def at(step: int, value: float) -> str:
         x = left + (width - left - right) * step / last
-        y = top + (height - top - bottom) * (high - math.log10(max(value, _FLOOR))) / (high - low)
+        y = top + (height - top - bottom) * (high - math.log10(max(value, floor))) / (high - low)
         return f"{x:.1f},{y:.1f}"
 
     out, key = [], []
