@@ -36,7 +36,7 @@ h1 {{ font-size: 28px; margin: 0 0 2px; }} h2 {{ font-size: 18px; margin: 40px 0
 .fact {{ background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 10px 12px; }}
 .fact b {{ display: block; font-size: 22px; font-weight: 650; }}
 .bar {{ display: flex; height: 16px; border-radius: 8px; overflow: hidden; margin: 18px 0 6px; border: 1px solid var(--line); }}
-.key {{ display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin: 0 5px 0 12px; vertical-align: -1px; }}
+.named {{ white-space: nowrap; }} .key {{ display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin: 0 5px 0 12px; vertical-align: -1px; }}
 .row {{ display: grid; grid-template-columns: repeat(6, 1fr); gap: 8px; margin-bottom: 12px; }}
 figure {{ margin: 0; }} img {{ width: 100%; border-radius: 6px; display: block; outline: 1px solid var(--line); }}
 table {{ border-collapse: collapse; width: 100%; background: var(--card); border: 1px solid var(--line); font-variant-numeric: tabular-nums; }}
@@ -67,7 +67,8 @@ def shares(parts: Sequence[tuple[str, str, float]]) -> str:
     """A bar of (name, colour, share) and its key."""
     bar = "".join(f'<div style="width:{100 * s:.2f}%;background:{c}"></div>' for _, c, s in parts)
     key = "".join(
-        f'<span class="key" style="background:{c}"></span>{html.escape(n)} {100 * s:.0f} %' for n, c, s in parts
+        f'<span class="named"><span class="key" style="background:{c}"></span>{html.escape(n)} {100 * s:.0f} %</span> '
+        for n, c, s in parts
     )
     return f'<div class="bar">{bar}</div><div class="note">{key}</div>'
 
