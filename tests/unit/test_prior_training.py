@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -220,3 +221,34 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
                 begin=training.Begin(other, 5),
             )
         )
+
+
+HUB = """
+import json, sys
+from halfseen.common.errors import UserError
+from halfseen.priors import weights
+try:
+    found = weights.load(sys.argv[1])
+    print(json.dumps([found.config["recipe"], sorted(p.name for p in found.folder.iterdir())]))
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_prior_comes_from_the_hub_by_its_id(tmp_path: Path) -> None:
+    """From the hub's cache, without a network; what is not there is told in one sentence."""
+    snapshot = tmp_path / "hub" / "models--somebody--rooms" / "snapshots" / ("0" * 40)
+    shutil.copytree(weights.find("patch-rgbd"), snapshot)
+    refs = snapshot.parent.parent / "refs"
+    refs.mkdir()
+    (refs / "main").write_text("0" * 40)
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", HUB]
+    told = [
+        subprocess.run([*command, name], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+        for name in ("somebody/rooms", "somebody/else", "../rooms")
+    ]
+    assert json.loads(told[0].stdout) == ["patch-rgbd", ["README.md", "config.json", "model.safetensors"]]
+    assert "cannot be fetched" in told[1].stdout
+    assert told[1].stdout.count("\n") == 1
+    assert "neither the name of a shipped prior" in told[2].stdout

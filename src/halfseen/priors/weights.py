@@ -1,10 +1,12 @@
 """Trained priors as folders: model.safetensors (half precision), config.json and a model card, README.md. Nothing in them is executed.
 
-A name means a folder that came with the package; anything else is a path.
+A name means a folder that came with the package; then a path; then OWNER/NAME of a repository on the Hugging Face hub, of which these
+three files alone are fetched.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 MODEL, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 PACKAGED = Path(__file__).parent / "shipped"
 SCHEMA = 1
+# What may be a repository on the hub.
+_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 # A prior of others comes as one file instead of a folder.
 FOREIGN = (".pt", ".pth")
 
@@ -87,17 +91,43 @@ def fill(networks: Mapping[str, nn.Module], stored: Stored) -> None:
 
 
 def find(name_or_path: str | Path) -> Path:
-    """The folder of a shipped prior's name, or of a path."""
+    """The folder of a shipped prior's name, of a path, or of a repository on the hub."""
     shipped = shipped_names()
     if str(name_or_path) in shipped:
         return PACKAGED / str(name_or_path)
     folder = Path(name_or_path)
+    if (folder / CONFIG).is_file():
+        return folder
+    if _HUB_ID.fullmatch(str(name_or_path)) and not folder.exists():
+        return _fetched(str(name_or_path))
+    raise UserError(
+        f"no prior {quote(str(name_or_path))} is here",
+        got="neither the name of a shipped prior nor a folder with config.json",
+        accepted=", ".join(shipped) or "a folder written by halfseen prior train",
+        do="Correct the name, or train one with halfseen prior train.",
+    )
+
+
+def _fetched(repository: str) -> Path:
+    """The folder of a repository on the hub, fetched once into the hub's own cache."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        folder = Path(snapshot_download(repository, allow_patterns=[MODEL, CONFIG, CARD]))
+    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
+        raise UserError(
+            f"no prior {quote(repository)} is here, and it cannot be fetched",
+            got=str(error).splitlines()[0],
+            accepted="a shipped prior, a folder, or OWNER/NAME of a repository on the Hugging Face hub that can be reached",
+            do="Correct the name, or fetch the repository elsewhere and give its folder.",
+        ) from error
     if not (folder / CONFIG).is_file():
         raise UserError(
-            f"no prior {quote(str(name_or_path))} is here",
-            got="neither the name of a shipped prior nor a folder with config.json",
-            accepted=", ".join(shipped) or "a folder written by halfseen prior train",
-            do="Correct the name, or train one with halfseen prior train.",
+            f"the repository {quote(repository)} holds no prior",
+            got=f"no {CONFIG}",
+            accepted=f"{MODEL}, {CONFIG} and {CARD}, as halfseen prior publish writes them",
+            do="Name another one.",
         )
     return folder
 
