@@ -44,6 +44,8 @@ class Harm:
 
 # Splats that pairs are made of, at most; what blobs that are lost measure as shares of the scene; opacity of what is whole.
 _MOST, _BLOBS, _WHOLE = 20_000, 12, 0.95
+# Radius of a whole splat in pixels of its photo; what covers less of a pixel than this has no colour of its own.
+_RADIUS, _LEAST_COVER = 0.42, 0.05
 # Cells of the grids on which depth is off: between these, over the picture's longer side.
 _CELLS = (4, 24)
 _THIN = 0.25
@@ -51,31 +53,45 @@ _THIN = 0.25
 _MILD = 1.7
 
 
-def splats(rgb: Tensor, depth: Tensor, cameras: Cameras, harm: Harm, rng: torch.Generator) -> Gaussians:
-    """Splats at the surfaces that photos [V, H, W, 3] with z-depths [V, H, W] show, harmed."""
+def splats(rgb: Tensor, depth: Tensor, cover: Tensor, cameras: Cameras, harm: Harm, rng: torch.Generator) -> Gaussians:
+    """Splats at the surfaces that photos [V, H, W, 3] with z-depths and coverage [V, H, W] show, harmed. What covers a part of a
+    pixel alone stands before white there, and is as thin."""
     much = (torch.rand(8, generator=rng) ** _MILD).tolist()
+    own = ((rgb - (1 - cover[..., None])) / cover[..., None].clamp_min(_LEAST_COVER)).clamp(0, 1)
     parts = [
-        _surface(rgb[i], _off(depth[i], much[0] * harm.depth, rng), cameras[i], much[1] * harm.stops, rng)
+        _surface(own[i], _off(depth[i], much[0] * harm.depth, rng), cover[i], cameras[i], much[1] * harm.stops, rng)
         for i in range(len(rgb))
     ]
-    seeds = gaussian_seeds.joined(parts)
-    config = gaussians.Config(start=_MOST, most=_MOST, bands=1, first_opacity=_WHOLE, first_radius=0.6)
+    seeds = gaussian_seeds.joined([p for p, _ in parts])
+    config = gaussians.Config(start=_MOST, most=_MOST, bands=1, first_radius=_RADIUS)
+    found = gaussian_seeds.Seeds(
+        seeds.xyz, torch.cat([seeds.rgb, torch.cat([c for _, c in parts])[:, None]], 1), seeds.radius
+    )
+    thinned = gaussian_seeds.thinned(found, _MOST, rng)
     field = gaussians.create(
-        Similarity.identity(), config, int(torch.randint(2**31, (), generator=rng)), rgb.device, seeds=seeds
+        Similarity.identity(),
+        config,
+        int(torch.randint(2**31, (), generator=rng)),
+        rgb.device,
+        seeds=gaussian_seeds.Seeds(thinned.xyz, thinned.rgb[:, :3], thinned.radius),
     )
     with torch.no_grad():
+        field.values["opacity"].copy_(torch.logit(_WHOLE * thinned.rgb[:, 3].clamp(_LEAST_COVER, 1)))
         _shaken(field, harm, much, rng)
         return _joined(field, _floaters(field, cameras, harm, much[6], rng))
 
 
-def _surface(rgb: Tensor, depth: Tensor, camera: Cameras, stops: float, rng: torch.Generator) -> gaussian_seeds.Seeds:
-    """A splat for each pixel that shows something, in a photo's own exposure."""
+def _surface(
+    rgb: Tensor, depth: Tensor, cover: Tensor, camera: Cameras, stops: float, rng: torch.Generator
+) -> tuple[gaussian_seeds.Seeds, Tensor]:
+    """A splat for each pixel that shows something, in a photo's own exposure, and how much of the pixel it covers."""
     z = depth.reshape(-1)
     has, ray = z > 0, rays.cast_all(camera)
     gain = 2 ** (stops * float(torch.randn((), generator=rng)))
     xyz = ray.at_depth(z.to(ray.z_scale))[has]
     colour = (rgb.reshape(-1, 3)[has] * gain).clamp(0, 1)
-    return gaussian_seeds.Seeds(xyz.float(), colour.float(), (z[has] / float(camera.intrinsics[0, 0])).float())
+    radius = (z[has] / float(camera.intrinsics[0, 0])).float()
+    return gaussian_seeds.Seeds(xyz.float(), colour.float(), radius), cover.reshape(-1)[has]
 
 
 def _off(depth: Tensor, amount: float, rng: torch.Generator) -> Tensor:

@@ -90,7 +90,9 @@ def _drawn(
     target, sources = _views(len(frames), rng)
     photos = [frames[i].rgb.float() / 255 for i in sources]
     depths = torch.stack([frames[i].depth.float() for i in sources])
-    scene = splats(torch.stack(photos), depths, cameras[sources], config.harm, rng)
+    cover = torch.stack([frames[i].mask.float() / 255 for i in sources])
+    cover = torch.ones_like(cover) if around else cover
+    scene = splats(torch.stack(photos), depths, cover, cameras[sources], config.harm, rng)
     back = _behind(photos, rng) if around else (1.0, 1.0, 1.0)
     with torch.no_grad():
         known = inputs.witnesses(scene, photos, cameras[sources])
