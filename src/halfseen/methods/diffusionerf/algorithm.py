@@ -50,7 +50,8 @@ class Patch:
 
 def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
     """Fill in what depends on the capture."""
-    return replace(cfg, fit=photometric.resolve(replace(cfg.fit, steps=cfg.steps), capture, kind))
+    fitted = photometric.resolve(replace(cfg.fit, steps=cfg.steps), capture, kind)
+    return replace(cfg, fit=fitted, patches=cameras.as_coarse(cfg.patches, capture))
 
 
 def reconstruct(

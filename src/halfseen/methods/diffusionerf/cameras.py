@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras
+from halfseen.data.capture import Capture
 from halfseen.images import resize
 from halfseen.methods.diffusionerf.config import Patches
+
+
+def as_coarse(cfg: Patches, capture: Capture) -> Patches:
+    """The pseudo camera at the resolution of the photos, if it is to be and they are smaller."""
+    longer = max(max(v.image.width, v.image.height) for v in capture.views)
+    if not cfg.as_photos or longer >= cfg.width:
+        return cfg
+    share = longer / cfg.width
+    width, height = (max(cfg.side, round(share * n)) for n in (cfg.width, cfg.height))
+    return replace(cfg, width=width, height=height, focal=share * cfg.focal)
 
 
 def near(cameras: Cameras, depth: float, cfg: Patches, rng: torch.Generator) -> Cameras:
