@@ -194,7 +194,7 @@ def test_provenance_is_read_with_care():
     assert provenance.parse('halfseen {broken, halfseen {"a": 1}') == {"a": 1}
     said = provenance.sentences({"program": "x\ny", "inputs": 3, "box_to_frame": [1], "seen": {"a": 0.5, "b": 10**400}})
     assert said[0].startswith("made by x?y")
-    assert said[1:] == ["from 0 photos; priors: none", "in None; no transform is told", "content: 50 % a"]
+    assert said[1:] == ["from 0 photos; priors: none", "in None; no transform is told", "of its content: 50 % a"]
     assert provenance.sentences({})
 
 
