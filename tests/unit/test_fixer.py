@@ -155,3 +155,20 @@ def test_a_step_of_training_follows_from_its_position_and_lowers_the_loss() -> N
     assert found[-1] < 0.95 * found[0]
     blurred = torch.nn.functional.avg_pool2d(same["target"].float() / 255, 5, 1, 2)
     assert float(training.edges(blurred, same["target"].float() / 255)) > 0
+
+
+def test_held_out_pairs_are_judged_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_HELD_WORLDS", 2)
+    monkeypatch.setattr(training, "_SHOWN", 4)
+    task = training.FixerTask(training.Config(network=TINY, pairs=FEW, workers=0, side=32))
+    net = task.networks["fixer"]
+    torch.nn.init.zeros_(net.head.weight)
+    with torch.no_grad():
+        found, sheet = task.validate(task.networks), task.sheet(task.networks)
+    # Two worlds of three pairs; what changes nothing gains nothing.
+    assert found["psnr_after"] == pytest.approx(found["psnr_before"], abs=1e-3)
+    assert found["psnr_alone"] == pytest.approx(found["psnr_before"], abs=1e-3)
+    assert found["gain_seen"] == pytest.approx(0, abs=1e-3)
+    assert found["gain_invented"] == pytest.approx(0, abs=1e-3)
+    assert sheet.shape[0] == 4 * 48
+    assert sheet.shape[2] == 3

@@ -102,7 +102,7 @@ def cells(
         Cell(ABLATIONS, row, scene, settings.views[0], settings.seeds[0], tier)
         for scene in _scenes(captures)
         if scene in ABLATED
-        for row in (*rows.ABLATIONS[method], *more)
+        for row in rows.ABLATIONS[method]
     ]
 
 

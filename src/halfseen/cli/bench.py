@@ -47,7 +47,7 @@ class BenchClaims:
     method: str = "plain"
     """Whose claims: plain, diffusionerf."""
     tier: Literal["quick", "full"] = "quick"
-    """quick ends within 40 minutes a method on two cores; full goes on for long."""
+    """quick takes 2 (plain) to 9 (diffusionerf) minutes a scene on one core; full goes on for long."""
     ablations: bool = False
     """Also what each part of the method is worth, on a few of the scenes."""
     row: tyro.conf.UseAppendAction[tuple[str, ...]] = ()

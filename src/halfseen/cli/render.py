@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from halfseen.cli.progress import Progress
+from halfseen.cli.progress import Progress, say
 from halfseen.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,10 +48,7 @@ class Render:
 
         run = api.open_run(self.path_of_run)
         if not run.finished and (done := run.checkpoints()):
-            print(
-                f"note: this run is not finished; shown is step {done[-1]} of {run.config['method']['steps']}",
-                file=sys.stderr,
-            )
+            say(f"note: this run is not finished; shown is step {done[-1]} of {run.config['method']['steps']}")
         cameras = self._cameras(run)
         progress, tallied = Progress("rendering"), framing.no_pixels()
         fps = self.fps if self.video else None

@@ -24,14 +24,14 @@ def encode(rgb: Tensor, z: Tensor, rule: Rule) -> Tensor:
     return 2 * both.movedim(-1, 1) - 1
 
 
-def disparity(z: Tensor, rule: Rule) -> Tensor:
-    """Disparity [B, H, W] in [0, 1] of z-depths [B, H, W]."""
+def disparity(z: Tensor, rule: Rule, most: float = 1.0) -> Tensor:
+    """Disparity [B, H, W] in [0, 1] of z-depths [B, H, W]; a relative one may reach up to `most`."""
     there = z > 0
     if rule == "metric":
         return torch.where(there, NEAREST / z.clamp_min(NEAREST), 0.0)
     scale = _MIDDLE * median(z)[:, None, None]
     # A pixel that is not there must not divide by zero, in its gradient either.
-    return torch.where(there, (scale / torch.where(there, z, 1.0)).clamp(max=1.0), 0.0)
+    return torch.where(there, (scale / torch.where(there, z, 1.0)).clamp(max=most), 0.0)
 
 
 def median(z: Tensor) -> Tensor:

@@ -48,7 +48,11 @@ _MOST, _BLOBS, _WHOLE = 20_000, 12, 0.95
 _RADIUS, _LEAST_COVER = 0.42, 0.05
 # Cells of the grids on which depth is off: between these, over the picture's longer side.
 _CELLS = (4, 24)
-_THIN = 0.25
+# Added to the logits of opacity of what is thin, and the logit of what is lost; splats among which a quantile is looked for.
+_THIN, _GONE, _ASKED = 2 * math.log(0.25), -20.0, 4096
+# Floaters: the share of the way to things at which the nearest hangs, and how much farther others do; least radius and its range in shares
+# of the full one; mean logit of opacity; spread of colours; amounts are drawn to this further power.
+_WAY, _LEAST_SIZE, _FAINT, _GAUDY, _FEW = (0.15, 0.7), 0.3, -0.5, 0.5, 2
 # Amounts are uniform draws to this power: most are mild.
 _MILD = 1.7
 
@@ -112,33 +116,33 @@ def _shaken(field: Gaussians, harm: Harm, much: list[float], rng: torch.Generato
     v["scale"] += much[3] * harm.radius * (torch.randn(n, 3, generator=rng) + torch.randn(n, 1, generator=rng))
     v["sh0"] += much[4] * harm.colour / C0 * torch.randn(n, 1, 3, generator=rng)
     thin = torch.rand(n, generator=rng) < much[5] * harm.thin
-    v["opacity"][thin] += math.log(_THIN) * 2
+    v["opacity"][thin] += _THIN
     centres = v["xyz"][torch.randint(n, (_BLOBS,), generator=rng)]
     spread = (v["xyz"] - v["xyz"].mean(0)).norm(dim=-1).median()
     near = torch.cdist(v["xyz"], centres).min(1).values
     share = float(torch.rand((), generator=rng)) * harm.lost
-    lost = (near < torch.quantile(near[:: max(1, n // 4096)], share)) & (near < spread)
-    v["opacity"][lost] = -20.0
+    lost = (near < torch.quantile(near[:: max(1, n // _ASKED)], share)) & (near < spread)
+    v["opacity"][lost] = _GONE
 
 
 def _floaters(field: Gaussians, cameras: Cameras, harm: Harm, much: float, rng: torch.Generator) -> Gaussians | None:
     """Large faint splats on the way from cameras to things, in the things' colours."""
-    count = int(much**2 * harm.floaters)
+    count = int(much**_FEW * harm.floaters)
     if count == 0:
         return None
     at = torch.randint(len(field), (count,), generator=rng)
     of = torch.randint(len(cameras), (count,), generator=rng)
     centre = cameras.centres[of].float()
-    way = 0.15 + 0.7 * torch.rand(count, 1, generator=rng)
+    way = _WAY[0] + _WAY[1] * torch.rand(count, 1, generator=rng)
     xyz = centre + way * (field.values["xyz"][at] - centre)
     size = (xyz - centre).norm(dim=-1, keepdim=True) * harm.floater_radius
-    draw = torch.rand(count, 3, generator=rng) + 0.3
+    draw = torch.rand(count, 3, generator=rng) + _LEAST_SIZE
     own = {k: t[at].clone() for k, t in field.values.items()}
     own |= {
         "xyz": xyz,
         "scale": (size * draw).log(),
-        "opacity": torch.randn(count, generator=rng) - 0.5,
-        "sh0": own["sh0"] + 0.5 * torch.randn(count, 1, 3, generator=rng),
+        "opacity": torch.randn(count, generator=rng) + _FAINT,
+        "sh0": own["sh0"] + _GAUDY * torch.randn(count, 1, 3, generator=rng),
     }
     return _of(own, field)
 

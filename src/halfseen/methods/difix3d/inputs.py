@@ -68,7 +68,4 @@ def shown(rendering: Rendering, camera: Cameras, known: Witnesses) -> Tensor:
 
 def disparity(depth: Tensor, alpha: Tensor) -> Tensor:
     """Relative disparity [H, W], 0 where nothing is."""
-    z = torch.where(alpha > 0, depth, 0.0)
-    if not bool((z > 0).any()):
-        return torch.zeros_like(z)
-    return (0.5 * patches.median(z[None])[0] / z.clamp_min(torch.finfo(z.dtype).tiny)).clamp(max=_NEAREST) * (z > 0)
+    return patches.disparity(torch.where(alpha > 0, depth, 0.0)[None], "relative", _NEAREST)[0]

@@ -12,6 +12,7 @@ from halfseen.common.config import within
 from halfseen.common.rng import generator
 from halfseen.methods.difix3d import inputs
 from halfseen.methods.difix3d.harm import Harm, splats
+from halfseen.metrics.image import psnr
 from halfseen.worlds import stream
 from halfseen.worlds.families import by_name
 from halfseen.worlds.seeds import Purpose
@@ -78,8 +79,8 @@ def _pair(
     for attempt in range(_TRIES):
         rng = generator(config.seed, f"fixer/pair/{purpose}", position * _TRIES + attempt)
         pair = _drawn(config, frames, cameras, around, rng)
-        error = (pair.shown[:3].float() - pair.target.float()).square().mean() / 255**2
-        if _TEACHES[0] < float(-10 * error.clamp_min(1e-10).log10()) < _TEACHES[1]:
+        rendered, truth = unpacked(pair.shown)[:3], pair.target.float() / 255
+        if _TEACHES[0] < psnr(rendered.movedim(0, -1), truth.movedim(0, -1)) < _TEACHES[1]:
             break
     return pair
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from halfseen.common.config import within
 from halfseen.common.rng import derive_seed, generator
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.difix3d.pairs import Pair, PairsConfig, make, unpacked
+from halfseen.metrics.image import psnr
 from halfseen.priors.contract import Batch
 from halfseen.priors.networks import fixer_small
 from halfseen.priors.training import LoopConfig
@@ -27,7 +29,8 @@ NAME, ROLE = "fixer", "fixer"
 _HELD_WORLDS, _HELD_PAIRS, _SHOWN = 8, 4, 8
 # Scales at which differences of neighbours are compared.
 _SCALES = 3
-_TINY = 1e-8
+# The plane that says how many photos saw a pixel, and its value above which at least one did.
+_SEEN, _BY_ONE = 5, 0.5
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,10 @@ class FixerTask:
             fixed = networks["fixer"](shown, references[:, :count])[0].clamp(0, 1)
             out[f"psnr_{name}"] = _psnr(fixed, target)
             if count:
-                seen = (shown[:, 5:6] > 0.5).expand_as(target)
+                seen = (shown[:, _SEEN] > _BY_ONE).flatten()
+                before, after, truth = (t.movedim(1, -1).flatten(0, 2) for t in (shown[:, :3], fixed, target))
                 for words, where in (("seen", seen), ("invented", ~seen)):
-                    out[f"gain_{words}"] = _psnr(fixed[where][None], target[where][None]) - _psnr(
-                        shown[:, :3][where][None], target[where][None]
-                    )
+                    out[f"gain_{words}"] = psnr(after, truth, where) - psnr(before, truth, where)
         return out
 
     def sheet(self, networks: Mapping[str, nn.Module]) -> Tensor:
@@ -147,8 +149,8 @@ def edges(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _psnr(a: Tensor, b: Tensor) -> float:
-    """Mean over pictures [B, ...], in dB."""
-    return float(-10 * (a - b).square().flatten(1).mean(1).clamp_min(_TINY).log10().mean())
+    """Mean over pictures [B, 3, H, W], in dB."""
+    return fmean(psnr(x, y) for x, y in zip(a.movedim(1, -1), b.movedim(1, -1), strict=True))
 
 
 def _as_made(pairs: list[Pair], number: int) -> list[Pair]:

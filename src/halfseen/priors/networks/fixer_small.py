@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from halfseen.common.config import within
+from halfseen.priors.networks.blocks import GROUP, Block
 
 # Channels of what it is shown: colours, opacity, disparity, seen, borrowed colours, and where these are to be trusted.
 CHANNELS = 10
 # Pixels of a block's side, and how much coarser the coarsest level is than blocks.
 BLOCK = 4
-_GROUP = 16
 # Delta, gate, and the logarithm of the error that is left, for each colour and pixel: 3 + 3 + 1.
 _OUT = 7
 # The gate before anything is learned.
@@ -41,7 +41,7 @@ class Config:
     def __post_init__(self) -> None:
         within("blocks", self.blocks, 1, 16)
         for width in self.widths:
-            within("widths", width, _GROUP, 4096)
+            within("widths", width, GROUP, 4096)
 
 
 class FixerSmall(nn.Module):
@@ -59,7 +59,7 @@ class FixerSmall(nn.Module):
         self.mixing = nn.ModuleList(Mixing(widths[-1], config.heads) for _ in range(config.blocks))
         self.up = nn.ModuleList(_blocks(2 * w, w, config.blocks) for w in widths[:-1])
         self.upper = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
-        self.norm = nn.GroupNorm(widths[0] // _GROUP, widths[0])
+        self.norm = nn.GroupNorm(widths[0] // GROUP, widths[0])
         self.head = nn.Conv2d(widths[0], _OUT * area, 3, padding=1)
         nn.init.normal_(self.head.weight, std=_FIRST)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
@@ -99,7 +99,7 @@ class Mixing(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norm = nn.GroupNorm(width // _GROUP, width)
+        self.norm = nn.GroupNorm(width // GROUP, width)
         self.ask, self.tell = nn.Linear(width, width), nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
         self.block = Block(width, width)
@@ -119,25 +119,6 @@ class Mixing(nn.Module):
             may[..., own.shape[-1] :] = (there > 0)[:, None, None, None]
         seen = F.scaled_dot_product_attention(q, k, v, attn_mask=may).transpose(1, 2).flatten(2)
         return self.block(x + self.out(seen).transpose(1, 2).reshape(batch, width, height, across))
-
-
-class Block(nn.Module):
-    """norm, SiLU, convolution, twice; the input is added."""
-
-    def __init__(self, inside: int, outside: int) -> None:
-        super().__init__()
-        self.norm1 = nn.GroupNorm(inside // _GROUP, inside)
-        self.conv1 = nn.Conv2d(inside, outside, 3, padding=1)
-        self.norm2 = nn.GroupNorm(outside // _GROUP, outside)
-        self.conv2 = nn.Conv2d(outside, outside, 3, padding=1)
-        self.skip = nn.Conv2d(inside, outside, 1) if inside != outside else nn.Identity()
-        nn.init.zeros_(self.conv2.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        y = self.conv1(F.silu(self.norm1(x)))
-        y = self.conv2(F.silu(self.norm2(y)))
-        return y + self.skip(x)
 
 
 def _blocks(inside: int, outside: int, count: int) -> nn.Sequential:

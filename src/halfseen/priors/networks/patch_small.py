@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from halfseen.common.config import within
+from halfseen.priors.networks.blocks import GROUP, Block
 
 # log-SNR is shown to the network as sines and cosines of so many frequencies from this base up (cycles for each unit), so many to an octave.
 _FREQUENCIES, _BASE, _OCTAVE = 16, 0.05, 4
-_GROUP = 16
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Config:
     def __post_init__(self) -> None:
         within("blocks", self.blocks, 1, 16)
         for width in self.widths:
-            within("widths", width, _GROUP, 4096)
+            within("widths", width, GROUP, 4096)
 
 
 class PatchSmall(nn.Module):
@@ -53,7 +53,7 @@ class PatchSmall(nn.Module):
         for i, width in reversed(list(enumerate(widths))):
             self.up.extend(Block(2 * width, width, time) for _ in range(config.blocks))
             self.up.append(nn.Conv2d(width, widths[i - 1], 1) if i else nn.Identity())
-        self.norm = nn.GroupNorm(widths[0] // _GROUP, widths[0])
+        self.norm = nn.GroupNorm(widths[0] // GROUP, widths[0])
         self.head = nn.Conv2d(widths[0], config.channels, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
@@ -77,27 +77,6 @@ class PatchSmall(nn.Module):
                 if i + 1 < len(self.up):
                     x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         return self.head(F.silu(self.norm(x)))
-
-
-class Block(nn.Module):
-    """norm, SiLU, convolution, twice; time scales and shifts the second norm. The input is added."""
-
-    def __init__(self, inside: int, outside: int, time: int) -> None:
-        super().__init__()
-        self.norm1 = nn.GroupNorm(inside // _GROUP, inside)
-        self.conv1 = nn.Conv2d(inside, outside, 3, padding=1)
-        self.norm2 = nn.GroupNorm(outside // _GROUP, outside)
-        self.conv2 = nn.Conv2d(outside, outside, 3, padding=1)
-        self.time = nn.Linear(time, 2 * outside)
-        self.skip = nn.Conv2d(inside, outside, 1) if inside != outside else nn.Identity()
-        nn.init.zeros_(self.conv2.weight)
-
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """See the class."""
-        scale, shift = self.time(time)[:, :, None, None].chunk(2, 1)
-        y = self.conv1(F.silu(self.norm1(x)))
-        y = self.conv2(F.silu(self.norm2(y) * (1 + scale) + shift))
-        return y + self.skip(x)
 
 
 def _waves(log_snr: Tensor) -> Tensor:
