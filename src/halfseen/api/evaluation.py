@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from halfseen.api import finishing
 from halfseen.api.rendering import background_of
 from halfseen.common.errors import UserError, quote
 from halfseen.common.jsonfile import read_json
@@ -99,7 +100,8 @@ def measure(
     """Measure a field on views of the user's frame, at the run's work size unless another is named (longer side, pixels)."""
     work = size or max(map(max, run.config["work_sizes"]))
     split = f"{run.config['split']['name']}: {len(run.config['split']['train'])} inputs, {len(views)} measured"
-    return measured.measure(field, views, work, background_of(run), name, split, networks)
+    after = finishing.after_of(run, field)
+    return measured.measure(field, views, work, background_of(run), name, split, networks, after)
 
 
 def compare(paths: Sequence[Path]) -> list[dict[str, Any]]:

@@ -6,22 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from halfseen.cameras import paths
-from halfseen.cameras.cameras import Cameras, make
+from halfseen.api import finishing
+from halfseen.cameras.cameras import Cameras
 from halfseen.common.errors import UserError
-from halfseen.data import check as checks
 from halfseen.data import normalise, transforms_camera
 from halfseen.export import frames as framing
 from halfseen.images import color
+from halfseen.poses import around
 from halfseen.runs.fields import load_field
 from halfseen.runs.run import Run
 
-# A full circle is shown when the photos span at least this angle around the scene; else a swing between them.
-ORBIT_SPREAD = 60.0
-# ... unless they leave a gap of this many degrees: then the camera swings over the arc that they span, and back.
-OPEN_GAP, FULL_CIRCLE = 100.0, 360.0
 ORBIT_FPS = 24.0
 ORBIT_FRAMES = 60
 
@@ -32,9 +26,14 @@ class Frames:
 
     run: Run
     cameras: Cameras  # user's frame
+    # Whether renderings are repaired by a fixer: as the run's method does (None), in any case, or not at all; and by which.
+    fix: bool | None = None
+    fixer: str | None = None
 
     def __iter__(self) -> Iterator[framing.Frame]:
-        return framing.render(load_field(self.run), self.run.capture(), self.cameras, background_of(self.run))
+        field = load_field(self.run)
+        after = finishing.after_of(self.run, field, fix=self.fix, prior=self.fixer)
+        return framing.render(field, self.run.capture(), self.cameras, background_of(self.run), after)
 
     def save(self, path: str | Path) -> Path:
         """Write an mp4, or a folder with rgb/, depth/, alpha/ and seen/; either says where it came from."""
@@ -46,9 +45,9 @@ class Frames:
         return path
 
 
-def render(run: Run, cameras: Cameras) -> Frames:
-    """Render a run at cameras of the user's frame."""
-    return Frames(run, cameras)
+def render(run: Run, cameras: Cameras, *, fix: bool | None = None, fixer: str | None = None) -> Frames:
+    """Render a run at cameras of the user's frame; `fix` repairs renderings, or does not, whatever the run's method says."""
+    return Frames(run, cameras, fix, fixer)
 
 
 def read_cameras(path: str | Path, run: Run | None = None) -> tuple[Cameras, list[str]]:
@@ -70,34 +69,7 @@ def orbit(run: Run, count: int = ORBIT_FRAMES) -> Cameras:
     capture = run.capture()
     cameras = capture.cameras()
     frame = normalise.of_box(run.to_user.inverse(), cameras, run.config["normalised_by"])
-    towards = cameras.centres - frame.focus
-    arc = _arc(towards, frame.up)
-    if arc is None and len(cameras) > 1 and float(checks.view_angles(cameras, frame.focus).max()) < ORBIT_SPREAD:
-        middle = int(torch.cdist(cameras.centres, cameras.centres.mean(0, keepdim=True)).argmin())
-        swing = (cameras.centres - cameras.centres.mean(0)) @ cameras.c2w[middle, :3, :3]
-        x, y, z = swing.abs().amax(0).tolist()
-        poses = paths.spiral(cameras.c2w[middle], frame.distance, (x, y, z), count)
-    else:
-        level = torch.rad2deg(torch.asin((towards @ frame.up / towards.norm(dim=-1)).clamp(-1, 1)).median())
-        start, span = arc or (towards[0], FULL_CIRCLE)
-        poses = paths.orbit(frame.focus, frame.up, frame.distance, float(level), count, start, span)
-    return make(poses, cameras.intrinsics[0], cameras.size(0))
-
-
-def _arc(towards: torch.Tensor, up: torch.Tensor) -> tuple[torch.Tensor, float] | None:
-    """The arc that photos span around a scene: (direction of its start, degrees); None when they go all around or nowhere."""
-    if len(towards) < 2:
-        return None
-    east = torch.nn.functional.normalize(towards[0] - (towards[0] @ up) * up, dim=0)
-    north = torch.linalg.cross(up, east)
-    azimuth = torch.rad2deg(torch.atan2(towards @ north, towards @ east)).sort().values
-    gaps = torch.cat([azimuth.diff(), azimuth[:1] + FULL_CIRCLE - azimuth[-1:]])
-    widest = int(gaps.argmax())
-    span = FULL_CIRCLE - float(gaps[widest])
-    if float(gaps[widest]) < OPEN_GAP or span < ORBIT_SPREAD:
-        return None
-    first = torch.deg2rad(azimuth[(widest + 1) % len(azimuth)])
-    return torch.cos(first) * east + torch.sin(first) * north, span
+    return around.path(cameras, frame, count)
 
 
 def background_of(run: Run) -> tuple[float, float, float]:

@@ -177,7 +177,8 @@ def _measured(
         last = snapshot
     name = f"{cell.claim}-{cell.tier}"
     background = inputs.background or color.WHITE
-    found = measure(last.field, capture.select(targets), settings.size, background, name, split.name)
+    after = method.after(cfg, last.field, boxed, last.state(), torch.device("cpu"))
+    found = measure(last.field, capture.select(targets), settings.size, background, name, split.name, after=after)
     # A floor of the few targets alone would be the difference of two places; that of all held-out photos costs no rendering.
     whole = together(found, photos=photos(capture.select(split.test), settings.size, background))
     return {

@@ -9,9 +9,10 @@ from halfseen.common.config import apply_overrides
 from halfseen.common.errors import UserError, quote
 from halfseen.methods.contract import Method
 from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
+from halfseen.methods.difix3d.algorithm import METHOD as DIFIX3D
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
 
-METHODS: dict[str, Method] = {m.name: m for m in (PLAIN, DIFFUSIONERF)}
+METHODS: dict[str, Method] = {m.name: m for m in (PLAIN, DIFFUSIONERF, DIFIX3D)}
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,18 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row("classic + prior", "diffusionerf", "prior"),
     ),
 }
+# The paper's ablation (table 4), for both kinds of field.
+_STAGES = ("base", "renders-only", "at-once", "progressive", "plus", "per-step")
+ROWS["difix3d"] = tuple(
+    Row(f"{stage}, {kind}", "difix3d", stage, field=kind, base="" if stage == "base" else f"base, {kind}")
+    for kind in ("hashgrid", "gaussians")
+    for stage in _STAGES
+)
 _BASE = "classic + prior"
 # What happens when one thing is changed.
 ABLATIONS: dict[str, tuple[Row, ...]] = {
     "plain": (),
+    "difix3d": (),
     "diffusionerf": (
         Row("colours only", "diffusionerf", "prior", ("pulls=colour",), base=_BASE),
         Row("patches of 48", "diffusionerf", "prior", ("patches.side=48",), base=_BASE),

@@ -41,6 +41,10 @@ class Render:
     """Also write video.mp4."""
     fps: float = 24.0
     """Pictures a second of the video."""
+    fix: bool | None = None
+    """Repair every picture with a fixer, or (--no-fix) show them as they are. Without it: as the run's method does."""
+    fixer: str | None = None
+    """The fixer for --fix: a name from `prior list` or a folder."""
 
     def run(self) -> None:
         from halfseen import api
@@ -52,7 +56,12 @@ class Render:
         cameras = self._cameras(run)
         progress, tallied = Progress("rendering"), framing.no_pixels()
         fps = self.fps if self.video else None
-        for i, frame in enumerate(framing.write(iter(api.render(run, cameras)), cameras, self.out, run, fps=fps), 1):
+        for i, frame in enumerate(
+            framing.write(
+                iter(api.render(run, cameras, fix=self.fix, fixer=self.fixer)), cameras, self.out, run, fps=fps
+            ),
+            1,
+        ):
             progress.update(i, len(cameras))
             tallied += framing.tally(frame)
         print(f"{len(cameras)} frames in {self.out}")

@@ -21,10 +21,10 @@ from halfseen.cameras.cameras import Cameras
 from halfseen.common.files import new_folder, write_bytes
 from halfseen.common.jsonfile import write_json
 from halfseen.data import transforms_camera
-from halfseen.data.capture import Capture
+from halfseen.data.capture import Capture, Colour
 from halfseen.export import provenance
 from halfseen.fields import seen
-from halfseen.fields.contract import Field
+from halfseen.fields.contract import After, Field
 from halfseen.images import io, video
 from halfseen.runs.run import Run
 
@@ -47,7 +47,7 @@ class Frame:
 
 
 def render(
-    field: Field, captured: Capture | None, cameras: Cameras, background: tuple[float, float, float]
+    field: Field, captured: Capture | None, cameras: Cameras, background: Colour, after: After | None = None
 ) -> Iterator[Frame]:
     """Render at user-frame cameras. `captured` are the input views in the user's frame; without them no seen picture is made."""
     to_box = field.to_user.inverse()
@@ -60,7 +60,8 @@ def render(
             picture.alpha < _NO_DEPTH, torch.zeros_like(picture.depth), picture.depth * field.to_user.scale
         )
         map_ = None if witness is None else seen.seen_map(witness, picture, boxed[i])
-        yield Frame(picture.rgb.cpu(), depth.cpu(), picture.alpha.cpu(), map_)
+        rgb = picture.rgb.cpu() if after is None else after(picture, boxed[i], background)
+        yield Frame(rgb, depth.cpu(), picture.alpha.cpu(), map_)
 
 
 def witness_of(field: Field, captured: Capture) -> seen.Witness:

@@ -13,7 +13,7 @@ from torch import Tensor
 from halfseen.data import load as loading
 from halfseen.data.capture import Capture, Colour, View
 from halfseen.export import frames as framing
-from halfseen.fields.contract import Field
+from halfseen.fields.contract import After, Field
 from halfseen.metrics import protocol as protocols
 from halfseen.metrics import surfaces
 from halfseen.metrics.protocol import Distance, Pair, Protocol
@@ -41,14 +41,15 @@ def measure(
     name: str,
     split: str,
     networks: Mapping[str, Distance] | None = None,
+    after: After | None = None,
 ) -> Measured:
     """Measure on views of the user's frame, with photos of at most `size` pixels and objects over `background`.
 
-    `name` and `split` say in the protocol which views these are and what the field was fitted to. `networks` are LPIPS distances.
+    `after` is what the field's method does to its renderings. `name` and `split` say in the protocol which views these are and what the field was fitted to. `networks` are LPIPS distances.
     """
     loaded = loading.load(replace(views, background=background), size)
     judged = loading.evaluation_masks(views, size)
-    frames = list(framing.render(field, None, loaded.cameras(), background))
+    frames = list(framing.render(field, None, loaded.cameras(), background, after))
     role = loaded.mask_role
     # A photo without a validity mask is known everywhere; an object's masks are there for all photos, or no use.
     some = [v.mask is not None for v in loaded.views]

@@ -5,6 +5,7 @@ A field lives in the box frame. `to_user` takes box coordinates to the user's fr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,6 +45,11 @@ class Rendering:
     samples: RaySamples | None = None
 
 
+# What becomes of a rendering afterwards, by a method that does not show its field as it is: (rendering, camera of the box frame,
+# the colour behind) to colours [H, W, 3].
+After = Callable[[Rendering, Cameras, tuple[float, float, float]], Tensor]
+
+
 class Field(Protocol):
     """Anything that can be rendered and fitted.
 
@@ -81,7 +87,8 @@ class Field(Protocol):
         ...
 
     def after_step(self, step: int, stats: dict[str, Tensor]) -> Tensor | None:
-        """Adapt the representation after an optimiser step; `stats` holds the `progress` [] of the fit in [0, 1].
+        """Adapt the representation after an optimiser step; `stats` holds the `progress` [] of the fit in [0, 1], and
+        the `growth` [] of its phase where that is another.
 
         When parameters were replaced: for each row of the new ones the old row that it goes on from, or -1 where an optimiser
         starts anew. Else None.

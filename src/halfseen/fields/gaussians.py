@@ -28,6 +28,7 @@ from halfseen.fields.splats import Layout, Projected
 PARAMETERS = ("xyz", "scale", "turn", "opacity", "sh0", "sh")
 # Beside these, what growth and resuming need.
 _PUSH, _SIGHTS, _PROGRESS = "push", "sights", "progress"
+_GROWTH = "growth"
 # Opacity below which a pixel has no depth to speak of.
 _NOTHING = 1e-6
 
@@ -217,7 +218,8 @@ class Gaussians:
             self.values["scale"].copy_(torch.maximum(self.values["scale"], longest - math.log(cfg.stretch)))
             if cfg.growth == "mcmc" and cfg.noise:
                 growth.shake(self.values, cfg.noise, make_generator(0, "gaussians/noise", step))
-            if step % cfg.grow_every or not cfg.grow_from <= float(self.progress) <= cfg.grow_until:
+            growing = float(stats.get(_GROWTH, self.progress))
+            if step % cfg.grow_every or not cfg.grow_from <= growing <= cfg.grow_until:
                 return None
             return self._grow(step)
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from halfseen.cameras.similarity import Similarity
 from halfseen.data.capture import Capture
+from halfseen.fields.contract import After, Field
 from halfseen.priors.contract import TrainingTask
 from halfseen.runs.snapshot import Knobs, Snapshot, State
 
@@ -68,6 +69,9 @@ class Method:
     priors_of: Callable[[Any], tuple[str, ...]] = lambda cfg: ()  # names or folders of the priors that a config uses
     # (config, role, name or path, weight or None for its own)
     with_prior: Callable[[Any, str, str, float | None], Any] = lambda cfg, *_: cfg
+    # (config, fitted field, loaded capture in the box frame, state of the last checkpoint, device): how finished renderings go on,
+    # for methods that do not show their field as it is.
+    after: Callable[[Any, Field, Capture, State, torch.device], After | None] = lambda *_: None
     # The variants at the sizes of the paper, where it has any.
     paper: Mapping[str, Any] = field(default_factory=dict)
 

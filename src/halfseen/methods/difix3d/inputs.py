@@ -13,11 +13,15 @@ from halfseen.fields import seen
 from halfseen.fields.contract import Field, Rendering
 from halfseen.poses import warping
 from halfseen.priors import patches
+from halfseen.priors.networks.fixer_small import CHANNELS
 
 # The four kinds of pixels as even steps.
 _KINDS = {seen.NOTHING: 0.0, seen.INVENTED: 1 / 3, seen.ONE_VIEW: 2 / 3, seen.TWO_VIEWS: 1.0}
+# Where the input holds what photos show, and whether they are to be trusted.
+_BORROWED, _TRUSTED = slice(6, 9), 9
 # Disparity is shown up to this (0.5 is the picture's median).
 _NEAREST = 2.0
+_HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,15 @@ class Witnesses:
     cameras: Cameras
     seen: seen.Witness
     unit: float  # box units that count as much as a radian between cameras: a typical depth
+    # What the fixer is shown where a scene is empty; None: the background that it was rendered over.
+    behind: Tensor | None = None
 
 
-def witnesses(field: Field, photos: Sequence[Tensor], cameras: Cameras) -> Witnesses:
+def witnesses(field: Field, photos: Sequence[Tensor], cameras: Cameras, behind: Tensor | None = None) -> Witnesses:
     """Render the field once for each photo."""
     found = seen.witness(field, cameras)
     depths = torch.cat([d[d > 0].reshape(-1) for d in found.depths])
-    return Witnesses(tuple(photos), cameras, found, float(depths.median()) if len(depths) else 1.0)
+    return Witnesses(tuple(photos), cameras, found, float(depths.median()) if len(depths) else 1.0, behind)
 
 
 def order(known: Witnesses, camera: Cameras) -> list[int]:
@@ -64,6 +70,23 @@ def shown(rendering: Rendering, camera: Cameras, known: Witnesses) -> Tensor:
         trusted[None].float(),
     )
     return torch.cat([rendering.rgb.movedim(-1, 0).clamp(0, 1), *(p.to(rendering.rgb) for p in planes)])
+
+
+def borrowed_of(shown: Tensor) -> Tensor:
+    """The colours [3, H, W] of an input that photos show."""
+    return shown[_BORROWED]
+
+
+def trusted_of(shown: Tensor) -> Tensor:
+    """Where these are to be trusted [H, W]."""
+    return shown[_TRUSTED] > _HALF
+
+
+def bare(rgb: Tensor) -> Tensor:
+    """The input [..., 10, H, W] for a picture [..., 3, H, W] of which nothing else is known: opaque, of no depth, seen by nobody."""
+    known = torch.zeros(*rgb.shape[:-3], CHANNELS - 3, *rgb.shape[-2:]).to(rgb)
+    known[..., 0, :, :] = 1
+    return torch.cat([rgb, known], -3)
 
 
 def disparity(depth: Tensor, alpha: Tensor) -> Tensor:

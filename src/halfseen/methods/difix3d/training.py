@@ -18,7 +18,8 @@ from halfseen.common.ahead import Ahead
 from halfseen.common.config import within
 from halfseen.common.rng import derive_seed, generator
 from halfseen.methods.contract import Data, Recipe
-from halfseen.methods.difix3d.pairs import Pair, PairsConfig, make, unpacked
+from halfseen.methods.difix3d import inputs
+from halfseen.methods.difix3d.pairs import Pair, PairsConfig, make, packed, unpacked
 from halfseen.metrics.image import psnr
 from halfseen.priors.contract import Batch
 from halfseen.priors.networks import fixer_small
@@ -45,8 +46,9 @@ class Config:
     reuse: int = 12
     workers: int = 1
     side: int = 96
-    # Share of samples without a reference.
+    # Share of samples without a reference, and of those of which nothing but the picture is known: of no depth and no cameras.
     alone: float = 0.15
+    bare: float = 0.15
     # Weights of the terms beside the absolute error of colours: of differences of neighbours, and of the guess of one's own error.
     edges: float = 1.0
     doubt: float = 0.05
@@ -55,6 +57,7 @@ class Config:
     def __post_init__(self) -> None:
         within("side", self.side, 16, min(self.pairs.width, self.pairs.height))
         within("alone", self.alone, 0, 1)
+        within("bare", self.bare, 0, 1)
 
 
 class FixerTask:
@@ -74,13 +77,15 @@ class FixerTask:
     def _sample(self, position: int) -> dict[str, Tensor]:
         cfg, rng = self.config, generator(self.config.seed, "fixer/sample", position)
         first = position // (cfg.pairs.each * cfg.reuse)
-        world, which, across, down, mirror, alone = torch.rand(6, generator=rng).tolist()
+        world, which, across, down, mirror, alone, bare = torch.rand(7, generator=rng).tolist()
         pair = self._worlds.get(first, first + int(world * cfg.window))[int(which * cfg.pairs.each)]
         left = int(across * (cfg.pairs.width - cfg.side + 1))
         top = int(down * (cfg.pairs.height - cfg.side + 1))
         cut = [t[..., top : top + cfg.side, left : left + cfg.side] for t in (pair.shown, pair.target)]
         shown, target, references = (t.flip(-1) if mirror < 0.5 else t for t in (*cut, pair.references))
         there = torch.tensor(float(alone >= cfg.alone))
+        if bare < cfg.bare:
+            shown = packed(inputs.bare(unpacked(shown)[:3]))
         return {"shown": shown, "target": target, "references": references, "there": there}
 
     def loss(self, networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
@@ -102,6 +107,8 @@ class FixerTask:
             fixed = networks["fixer"](shown, references[:, :count])[0].clamp(0, 1)
             out[f"psnr_{name}"] = _psnr(fixed, target)
             if count:
+                bare = networks["fixer"](inputs.bare(shown[:, :3]), references)[0].clamp(0, 1)
+                out["psnr_bare"] = _psnr(bare, target)
                 seen = (shown[:, _SEEN] > _BY_ONE).flatten()
                 before, after, truth = (t.movedim(1, -1).flatten(0, 2) for t in (shown[:, :3], fixed, target))
                 for words, where in (("seen", seen), ("invented", ~seen)):

@@ -28,9 +28,24 @@ from halfseen.methods.photometric.config import Config, field_config
 from halfseen.methods.photometric.geometry import Geometry
 from halfseen.runs.snapshot import Knobs, Snapshot, State
 
-PHASE = "fit"
 # Longer side of preview pictures.
 _PANEL_SIZE = 160
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of a fit whose schedules are its own."""
+
+    name: str = "fit"
+    before: int = 0  # steps of the phases before it
+    total: int | None = None  # of all phases; None: there is no other
+    # In the first phase a field comes to its full detail; in later ones it has that.
+    first: bool = True
+    # Learning rates at its start, as a share of the field's own.
+    rate: float = 1.0
+
+
+ONLY = Phase()
 
 
 @dataclass
@@ -70,9 +85,12 @@ def begin(
     return Fit(capture, photos, known, field, optimiser, per_ray)
 
 
-def terms(fit: Fit, cfg: Config, seed: int, step: int) -> dict[str, Tensor]:
-    """The weighted terms of a step (from 1): of one whole photo for Gaussians, of random pixels of all photos for the others."""
-    progress, rng, views = step / cfg.steps, generator(seed, "plain", step), len(fit.capture)
+def terms(fit: Fit, cfg: Config, seed: int, step: int, before: int = 0) -> dict[str, Tensor]:
+    """The weighted terms of a step (from 1) of a phase with `before` steps before it: of one whole photo for Gaussians, of random
+    pixels of all photos for the others."""
+    progress, views = step / cfg.steps, len(fit.capture)
+    step += before
+    rng = generator(seed, "plain", step)
     if isinstance(fit.field, Gaussians):
         view = pictures.order(views, step, generator(seed, "plain/order", (step - 1) // views))
         return pictures.terms(fit.field, fit.capture, fit.known, cfg, view, progress, rng)
@@ -81,25 +99,35 @@ def terms(fit: Fit, cfg: Config, seed: int, step: int) -> dict[str, Tensor]:
     return found
 
 
-def advance(fit: Fit, cfg: Config, found: dict[str, Tensor], step: int) -> dict[str, float]:
+def advance(fit: Fit, cfg: Config, found: dict[str, Tensor], step: int, phase: Phase = ONLY) -> dict[str, float]:
     """Descend the sum of the terms; their values."""
     progress = step / cfg.steps
     torch.stack(list(found.values())).sum().backward()
-    fit.optimiser.step(cfg.lr_end**progress)
-    origin = fit.field.after_step(step, {"progress": torch.tensor(progress)})
+    fit.optimiser.step(phase.rate ** (1 - progress) * cfg.lr_end**progress)
+    stats = {"progress": torch.tensor(progress if phase.first else 1.0), "growth": torch.tensor(progress)}
+    origin = fit.field.after_step(phase.before + step, stats)
     if origin is not None:
         fit.optimiser.rearrange(fit.field.parameter_groups(), origin)
     return {k: v.item() for k, v in found.items()}
 
 
 def steps(
-    fit: Fit, cfg: Config, seed: int, start: int, extra: Callable[[int], dict[str, Tensor]] = lambda step: {}
+    fit: Fit,
+    cfg: Config,
+    seed: int,
+    start: int,
+    extra: Callable[[int], dict[str, Tensor]] = lambda step: {},
+    *,
+    until: int | None = None,
+    phase: Phase = ONLY,
 ) -> Generator[Snapshot, Knobs | None, None]:
-    """The loop of every fit, after `start` steps: a method's own terms come as `extra` of the step, after the photos' terms."""
-    for step in range(start + 1, cfg.steps + 1):
-        found = terms(fit, cfg, seed, step)
-        values = advance(fit, cfg, found | extra(step), step)
-        snapshot = Snapshot(step, cfg.steps, PHASE, fit.field, values, partial(state, fit), partial(panels, fit))
+    """The loop of every fit, after `start` steps of a phase: a method's own terms come as `extra` of the step, after the photos' terms."""
+    total = cfg.steps if phase.total is None else phase.total
+    for step in range(start + 1, (cfg.steps if until is None else until) + 1):
+        found = terms(fit, cfg, seed, step, phase.before)
+        values = advance(fit, cfg, found | extra(step), step, phase)
+        now = phase.before + step
+        snapshot = Snapshot(now, total, phase.name, fit.field, values, partial(state, fit), partial(panels, fit))
         knobs = yield snapshot
         while knobs is not None and knobs.paused:
             knobs = yield snapshot

@@ -1,0 +1,321 @@
+"""Difix3D+ (Wu et al., CVPR 2025): a fit to photos whose renderings are repaired in one step, and taught back to it.
+
+    1  fit the scene to its photos
+    2  round r: cameras creep from the captured ones towards the targets; render, repair, judge; add to what is learned from
+    3  go on with photos and repaired views, then the next round
+    4  repair every rendering of the finished scene once more (Difix3D+)
+
+base          1 alone                        at-once       one round, from the targets
+renders-only  1 and 4 (table 4a)             per-step      a view is repaired at every step (FixingGS)
+progressive   1 to 3: Difix3D                plus          all: Difix3D+
+
+Short fits that leave a photo out decide how strongly to repair; where none of them gains by it, nothing is repaired.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from halfseen.cameras.cameras import Cameras
+from halfseen.cameras.similarity import Similarity
+from halfseen.common.rng import generator
+from halfseen.data.capture import Capture
+from halfseen.fields import kinds
+from halfseen.fields.contract import After, Field, Rendering
+from halfseen.methods.contract import Estimate, Method
+from halfseen.methods.difix3d import creeping, repairing, teaching, trial
+from halfseen.methods.difix3d.config import VARIANTS, Config
+from halfseen.methods.difix3d.fixers import load_fixer
+from halfseen.methods.difix3d.inputs import Witnesses
+from halfseen.methods.difix3d.repairing import Repairer
+from halfseen.methods.difix3d.teaching import Lesson
+from halfseen.methods.photometric import config as photometric
+from halfseen.methods.photometric import cost, fit, warming
+from halfseen.methods.photometric.fit import Fit, Phase
+from halfseen.priors.networks.fixer_small import CHANNELS
+from halfseen.runs.snapshot import Knobs, Snapshot, State
+
+# Steps after which a repair at every step looks anew at what photos know.
+_LOOK_AGAIN = 50
+# Repairs with the renderings that they need, in repairs.
+_WITH_RENDERING = 2
+# Groups of a checkpoint: the lesson, and what was decided and spent.
+_LESSON, _DECIDED = "lesson", "repair"
+
+
+@dataclass
+class Teaching:
+    """What is decided once, and what changes with every round."""
+
+    repairer: Repairer
+    strength: float
+    lesson: Lesson | None = None
+    # What photos know of the field; looked up seldom where every step repairs a view.
+    known: Witnesses | None = None
+
+
+def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
+    """Fill in what depends on the capture."""
+    return replace(cfg, fit=photometric.resolve(replace(cfg.fit, steps=cfg.steps), capture, kind))
+
+
+def reconstruct(
+    capture: Capture,
+    to_user: Similarity,
+    cfg: Config,
+    seed: int,
+    *,
+    device: torch.device,
+    state: tuple[int, State] | None = None,
+) -> Generator[Snapshot, Knobs | None, None]:
+    """Fit a field to a loaded capture in the box frame, with a resolved config. `state` is (step, tensors) of an earlier snapshot."""
+    fix = repairing.of_fixer(load_fixer(cfg.prior, device)) if cfg.use_prior else None
+    yield from rebuild(capture, to_user, cfg, seed, fix, device=device, state=state)
+
+
+def rebuild(
+    capture: Capture,
+    to_user: Similarity,
+    cfg: Config,
+    seed: int,
+    fix: repairing.Fix | None,
+    *,
+    device: torch.device,
+    state: tuple[int, State] | None = None,
+) -> Generator[Snapshot, Knobs | None, None]:
+    """`reconstruct` with any fixer."""
+    done, tensors = state or (0, None)
+    base = replace(cfg.fit, steps=cfg.base_steps)
+    taught = None if fix is None else _decide(capture, to_user, cfg, seed, fix, device, tensors)
+    going = fit.begin(capture, to_user, base, seed, device, tensors)
+    mark = partial(_marked, taught)
+    yield from _each(fit.steps(going, base, seed, done, phase=Phase(total=cfg.steps)), mark)
+    if taught is not None and taught.strength > 0 and cfg.teach != "never":
+        yield from _taught(going, to_user, cfg, seed, taught, done, mark)
+    elif cfg.base_steps < cfg.steps:
+        # Nothing is worth repairing here: the photos have the rest of the steps.
+        yield from _each(_tuned(going, cfg, seed, max(done - cfg.base_steps, 0), None), mark)
+
+
+def _decide(
+    capture: Capture,
+    to_user: Similarity,
+    cfg: Config,
+    seed: int,
+    fix: repairing.Fix,
+    device: torch.device,
+    tensors: State | None,
+) -> Teaching:
+    """How strongly to repair: as an earlier start decided, or as leave-one-out fits say; of one photo alone nothing is known."""
+    repairer = Repairer(fix, cfg.guard, cfg.references)
+    if tensors is not None and _DECIDED in tensors:
+        stored = {k: float(v) for k, v in tensors[_DECIDED].items()}
+        repairer.spent.calls, repairer.spent.seconds = int(stored["calls"]), stored["seconds"]
+        repairer.spent.checked, repairer.spent.accepted = int(stored["checked"]), int(stored["accepted"])
+        return Teaching(repairer, stored["strength"], teaching.restored(tensors, _LESSON))
+    found = trial.gains(capture, to_user, cfg, seed, repairer, device)
+    chosen = max(cfg.guard.strengths) if found is None else _strength(found, cfg)
+    return Teaching(repairer, chosen)
+
+
+def _strength(gains: Tensor, cfg: Config) -> float:
+    """The strength with the best mean gain [photos, strengths]; the weaker where two are equal."""
+    return cfg.guard.strengths[int(gains.mean(0).argmax())]
+
+
+def _taught(
+    going: Fit,
+    to_user: Similarity,
+    cfg: Config,
+    seed: int,
+    taught: Teaching,
+    done: int,
+    mark: Callable[[Snapshot], Snapshot],
+) -> Generator[Snapshot, Knobs | None, None]:
+    """The rounds, each with its share of what is left of the steps."""
+    captured, length = going.capture.cameras(), cfg.steps - cfg.base_steps
+    wanted = creeping.targets(cfg.targets, to_user, captured, cfg.updates)
+    start = max(done - cfg.base_steps, 0)
+    if cfg.teach == "every-step":
+        yield from _each(_tuned(going, cfg, seed, start, partial(_fresh, going, wanted, cfg, seed, taught)), mark)
+        return
+    ends = [round(length * r / cfg.updates.rounds) for r in range(cfg.updates.rounds + 1)]
+    for number, (first, last) in enumerate(pairwise(ends), 1):
+        if start >= last:
+            continue
+        if start <= first or taught.lesson is None:
+            _learn(going, wanted, cfg, taught, number)
+        extra = partial(_lesson, going, cfg, seed, taught)
+        yield from _each(_tuned(going, cfg, seed, max(start, first), extra, last), mark)
+
+
+def _learn(going: Fit, wanted: Cameras, cfg: Config, taught: Teaching, number: int) -> None:
+    """Render, repair and judge the views of a round, and add them to the lesson."""
+    captured = going.capture.cameras()
+    unit = float(captured.centres.norm(dim=-1).median())
+    cameras = creeping.crept(captured, wanted, cfg.updates, number, unit)
+    taught.known = repairing.known_of(going.field, going.capture)
+    new = _prepared(going, cameras, cfg, taught, number)
+    taught.lesson = teaching.joined(taught.lesson, new, cfg.updates.keep)
+
+
+def _prepared(going: Fit, cameras: Cameras, cfg: Config, taught: Teaching, number: int) -> Lesson:
+    assert taught.known is not None
+    back = repairing.background(going.capture)
+    return teaching.prepare(
+        going.field, taught.known, back, cameras, taught.repairer, taught.strength, cfg.updates, number
+    )
+
+
+def _lesson(going: Fit, cfg: Config, seed: int, taught: Teaching, step: int) -> dict[str, Tensor]:
+    """The term of a step on the lesson of the round."""
+    assert taught.lesson is not None
+    return teaching.term(going, taught.lesson, cfg.updates, generator(seed, "difix3d", step))
+
+
+def _fresh(going: Fit, wanted: Cameras, cfg: Config, seed: int, taught: Teaching, step: int) -> dict[str, Tensor]:
+    """The term of a step on one view that is repaired for it, at a random place whose reach grows with the steps."""
+    rng = generator(seed, "difix3d/view", step)
+    which, way = torch.rand(2, generator=rng).tolist()
+    target = wanted[int(which * len(wanted))]
+    captured = going.capture.cameras()
+    reach = way * step / (cfg.steps - cfg.base_steps)
+    start = captured.c2w[[int(torch.randint(len(captured), (), generator=rng))]]
+    camera = replace(target, c2w=creeping.between(start, target.c2w, reach))
+    if taught.known is None or step % _LOOK_AGAIN == 0:
+        taught.known = repairing.known_of(going.field, going.capture)
+    taught.lesson = _prepared(going, camera, cfg, taught, step)
+    return teaching.term(going, taught.lesson, cfg.updates, generator(seed, "difix3d", step))
+
+
+def _tuned(
+    going: Fit,
+    cfg: Config,
+    seed: int,
+    start: int,
+    extra: Callable[[int], dict[str, Tensor]] | None,
+    until: int | None = None,
+) -> Generator[Snapshot, Knobs | None, None]:
+    """Steps after the base fit: what stereo knows counts as little as it did at its end, and growth begins anew."""
+    end = replace(cfg.fit, steps=cfg.steps - cfg.base_steps, depth=cfg.fit.depth * cfg.fit.depth_end, depth_end=1.0)
+    phase = Phase("teach", cfg.base_steps, cfg.steps, first=False, rate=cfg.updates.rate)
+    return fit.steps(going, replace(end, distortion_from=0.0), seed, start, extra or _nothing, until=until, phase=phase)
+
+
+def _nothing(step: int) -> dict[str, Tensor]:
+    del step
+    return {}
+
+
+def _each(
+    snapshots: Generator[Snapshot, Knobs | None, None], change: Callable[[Snapshot], Snapshot]
+) -> Generator[Snapshot, Knobs | None, None]:
+    """Every snapshot changed; what is sent goes on to the loop."""
+    knobs = None
+    while True:
+        try:
+            snapshot = snapshots.send(knobs)
+        except StopIteration:
+            return
+        knobs = yield change(snapshot)
+
+
+def _marked(taught: Teaching | None, snapshot: Snapshot) -> Snapshot:
+    """The snapshot with what was decided, spent and accepted, and with its lesson."""
+    if taught is None:
+        return snapshot
+    spent, lesson = taught.repairer.spent, taught.lesson
+    numbers = {"strength": taught.strength, "accepted": spent.share}
+    costs = {"prior_calls": float(spent.calls), "prior_seconds": spent.seconds}
+    kept = {**numbers, "calls": spent.calls, "seconds": spent.seconds, "checked": spent.checked}
+    kept["accepted"] = spent.accepted
+
+    def state() -> State:
+        out = {**snapshot.state(), _DECIDED: {k: torch.tensor(v, dtype=torch.float64) for k, v in kept.items()}}
+        return out if lesson is None else {**out, _LESSON: lesson.to_plain()}
+
+    def panels() -> dict[str, Tensor]:
+        return snapshot.panels() if lesson is None else {**snapshot.panels(), "repaired": lesson.rgb[0]}
+
+    return replace(snapshot, losses={**snapshot.losses, **numbers, **costs}, state=state, panels=panels)
+
+
+def after(cfg: Config, field: Field, capture: Capture, state: State, device: torch.device) -> After | None:
+    """The last pass: a repair of each rendering, as strongly as was found good for this scene."""
+    decided = state.get(_DECIDED, {})
+    strength = float(decided["strength"]) if decided else max(cfg.guard.strengths)
+    if not cfg.post or strength == 0:
+        return None
+    repairer = Repairer(repairing.of_fixer(load_fixer(cfg.prior, device)), cfg.guard, cfg.references)
+    known = repairing.known_of(field, capture)
+
+    def last(rendering: Rendering, camera: Cameras, back: tuple[float, float, float]) -> Tensor:
+        repaired, weight = repairer.repair(rendering, camera, known, back)
+        rgb = rendering.rgb.cpu()
+        return rgb + strength * weight[..., None] * (repaired.movedim(0, -1) - rgb)
+
+    return last
+
+
+def estimate(capture: Capture, to_user: Similarity, cfg: Config, device: torch.device) -> Estimate:
+    """What the fits cost, and every repair as much as one of noise that is timed here, its renderings as much again."""
+    found = cost.estimate(
+        partial(rebuild, fix=None),
+        lambda cfg: cfg.fit,
+        lambda cfg, fitted: replace(cfg, fit=fitted, steps=fitted.steps, teach="never", post=False),
+        capture,
+        to_user,
+        cfg,
+        device,
+    )
+    if not cfg.use_prior:
+        return found
+    trials = min(cfg.guard.trials, len(capture)) if len(capture) > 1 else 0
+    calls = {"never": 0, "rounds": cfg.updates.rounds * cfg.updates.targets, "every-step": cfg.steps - cfg.base_steps}
+    share = trials * cfg.guard.trial_share * cfg.base_steps / cfg.steps
+    repairs = (trials + calls[cfg.teach]) * _WITH_RENDERING * _seconds_of_a_repair(capture, cfg, device)
+    before = found.before * (1 + trials) + (found.seconds - found.before) * share
+    seconds = found.seconds + before - found.before + repairs
+    return replace(found, seconds=seconds, before=before)
+
+
+def _seconds_of_a_repair(capture: Capture, cfg: Config, device: torch.device) -> float:
+    image = capture.views[0].image
+    noise = torch.rand(CHANNELS, image.height, image.width, generator=generator(0, "difix3d/estimate"))
+    fixer = load_fixer(cfg.prior, device)
+    photos = [noise[:3]] * cfg.references
+    fixer(noise, photos)
+    started = time.perf_counter()
+    fixer(noise, photos)
+    return time.perf_counter() - started
+
+
+def with_prior(cfg: Config, role: str, name: str, weight: float | None) -> Config:
+    """The config with another fixer, or another weight of what it repairs."""
+    del role
+    updates = cfg.updates if weight is None else replace(cfg.updates, weight=weight)
+    return replace(cfg, prior=name, updates=updates)
+
+
+METHOD = Method(
+    name="difix3d",
+    variants=VARIANTS,
+    fields=tuple(kinds.CONFIGS),
+    config=Config,
+    resolve=resolve,
+    field_config=lambda cfg: photometric.field_config(cfg.fit),
+    estimate=estimate,
+    reconstruct=reconstruct,
+    warm_up=partial(warming.warm_up, lambda cfg: cfg.fit),
+    roles=("fixer",),
+    with_prior=with_prior,
+    priors_of=lambda cfg: (cfg.prior,) if cfg.use_prior else (),
+    after=after,
+)

@@ -1,0 +1,125 @@
+"""Settings of Difix3D. Sources: the released code (section 5 of the specification), unless a line says otherwise (ours)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from halfseen.common.config import within
+from halfseen.methods.photometric import config as photometric
+from halfseen.methods.photometric.config import CLASSIC
+
+# One wanted camera: camera-to-world by rows (16), fx fy cx cy, width and height, in the user's frame.
+Pose = tuple[float, ...]
+_POSE = 22
+
+
+@dataclass(frozen=True)
+class Updates:
+    """How repaired views are taught back."""
+
+    # Rounds of render, repair, teach. One round: all at once.
+    rounds: int = 4
+    # Whether cameras creep towards the targets round by round; else every round looks from the targets.
+    creep: bool = True
+    # How far cameras creep in a round: a share of the way (1 / rounds, 2 / rounds, ...; ours), or `delta` units plus radians from
+    # the newest cameras, as in the code, which depends on the scene's scale.
+    stride: Literal["share", "delta"] = "share"
+    delta: float = 0.5
+    # Targets that are made around the captured cameras when none are given (ours).
+    targets: int = 12
+    # Share of work on repaired views (0.3 with Gaussians, 0.4 with NeRF) and their weight beside photos (0.3 : 1.5).
+    share: float = 0.3
+    weight: float = 0.2
+    # Repaired views count where the rendering was at least so opaque.
+    alpha: float = 0.5
+    # Rounds whose views are learned from: 1 is the newest alone.
+    keep: int = 1
+    # Learning rates at the start of the updates, as a share of the field's own (ours; the code has 1/5 and less).
+    rate: float = 0.3
+
+    def __post_init__(self) -> None:
+        within("updates.rounds", self.rounds, 1, 1000)
+        within("updates.delta", self.delta, 1e-6, 1e6)
+        within("updates.targets", self.targets, 1, 10_000)
+        within("updates.share", self.share, 0, 0.95)
+        within("updates.weight", self.weight, 0, 1e6)
+        within("updates.alpha", self.alpha, 0, 1)
+        within("updates.keep", self.keep, 1, 1000)
+        within("updates.rate", self.rate, 1e-6, 1)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """When a repair is not believed (ours)."""
+
+    # Photos brought to a view by its depth say what it must look like: a repair may be farther from them than the rendering was by
+    # so much (colours in [0, 1], means over windows of so many pixels).
+    tolerance: float = 0.02
+    window: int = 7
+    # A view of whose checked pixels fewer than this are accepted is thrown away whole.
+    least: float = 0.5
+    # Photos that are left out in turn to see whether repairs help this scene, and the share of the steps that each of these fits gets.
+    trials: int = 3
+    trial_share: float = 0.3
+    # Strengths among which they decide.
+    strengths: tuple[float, ...] = (0.0, 0.5, 1.0)
+
+    def __post_init__(self) -> None:
+        within("guard.tolerance", self.tolerance, 0, 1)
+        within("guard.window", self.window, 1, 101)
+        within("guard.least", self.least, 0, 1)
+        within("guard.trials", self.trials, 0, 1000)
+        within("guard.trial_share", self.trial_share, 1e-3, 1)
+        for strength in self.strengths:
+            within("guard.strengths", strength, 0, 1)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A fit to photos, a fixer of its renderings, and how these teach each other."""
+
+    steps: int = 900
+    # Share of the steps before anything is repaired (of 60,000, half).
+    base: float = 0.6
+    fit: photometric.Config = field(default_factory=lambda: CLASSIC)
+    updates: Updates = field(default_factory=Updates)
+    guard: Guard = field(default_factory=Guard)
+    # What the fixer is used for: nothing; to teach in rounds; to teach at every step (FixingGS).
+    teach: Literal["never", "rounds", "every-step"] = "rounds"
+    # Whether every rendering of the finished scene is repaired once more.
+    post: bool = True
+    # Photos that are shown to the fixer beside a rendering, nearest first.
+    references: int = 1
+    # The role's prior: a name or a folder.
+    prior: str = "fixer"
+    # Wanted cameras; without any, some are made around the captured ones.
+    targets: tuple[Pose, ...] = ()
+
+    def __post_init__(self) -> None:
+        within("steps", self.steps, 1, 10**7)
+        within("base", self.base, 0, 1)
+        within("references", self.references, 0, 100)
+        for pose in self.targets:
+            within("targets: numbers of a pose", len(pose), _POSE, _POSE)
+
+    @property
+    def use_prior(self) -> bool:
+        """Whether anything is repaired at all."""
+        return self.teach != "never" or self.post
+
+    @property
+    def base_steps(self) -> int:
+        """Steps of the fit before the first repair."""
+        return self.steps if self.teach == "never" else min(self.steps, max(1, round(self.base * self.steps)))
+
+
+PLUS = Config()
+VARIANTS = {
+    "plus": PLUS,
+    "progressive": replace(PLUS, post=False),
+    "at-once": replace(PLUS, post=False, updates=Updates(rounds=1, creep=False)),
+    "renders-only": replace(PLUS, teach="never"),
+    "per-step": replace(PLUS, post=False, teach="every-step"),
+    "base": replace(PLUS, teach="never", post=False),
+}

@@ -1,0 +1,115 @@
+"""Repaired views as something to learn from: what a round makes, and the term that it adds to every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from halfseen.cameras import rays
+from halfseen.cameras.cameras import Cameras, concat
+from halfseen.data.capture import Colour
+from halfseen.fields.contract import Field
+from halfseen.fields.gaussians import Gaussians
+from halfseen.methods.difix3d.config import Updates
+from halfseen.methods.difix3d.inputs import Witnesses
+from halfseen.methods.difix3d.repairing import Repairer
+from halfseen.methods.photometric.fit import Fit
+from halfseen.metrics.structure import dissimilarity
+from halfseen.runs.snapshot import State
+
+_KEYS = ("rgb", "weight", "c2w", "intrinsics", "sizes", "round")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Repaired views, all of one size, in the box frame."""
+
+    rgb: Tensor  # [N, H, W, 3]
+    weight: Tensor  # [N, H, W] in [0, 1]: where they are believed
+    cameras: Cameras
+    round: Tensor  # [N] when each was made, from 1
+
+    def to_plain(self) -> dict[str, Tensor]:
+        """As tensors of a checkpoint."""
+        c = self.cameras
+        return dict(zip(_KEYS, (self.rgb, self.weight, c.c2w, c.intrinsics, c.sizes, self.round), strict=True))
+
+
+def restored(state: State | None, group: str) -> Lesson | None:
+    """The lesson of a checkpoint."""
+    if state is None or group not in state:
+        return None
+    stored = state[group]
+    cameras = Cameras(stored["c2w"], stored["intrinsics"], stored["sizes"])
+    return Lesson(stored["rgb"], stored["weight"], cameras, stored["round"])
+
+
+def prepare(
+    field: Field,
+    known: Witnesses,
+    back: Colour,
+    cameras: Cameras,
+    repairer: Repairer,
+    strength: float,
+    cfg: Updates,
+    number: int,
+) -> Lesson:
+    """Render the views of a round, repair them by `strength`, and weigh them by the guard and by how opaque they are."""
+    pictures, weights = [], []
+    for i in range(len(cameras)):
+        with torch.no_grad():
+            rendering = field.render(cameras[i], background=back)
+        repaired, weight = repairer.repair(rendering, cameras[i], known, back)
+        pictures.append(torch.lerp(rendering.rgb.cpu(), repaired.movedim(0, -1), strength))
+        weights.append(weight * (rendering.alpha.cpu() > cfg.alpha))
+    return Lesson(torch.stack(pictures), torch.stack(weights), cameras, torch.full((len(cameras),), number))
+
+
+def joined(old: Lesson | None, new: Lesson, keep: int) -> Lesson:
+    """The newest rounds' views; pictures of another size begin anew."""
+    if old is None or old.rgb.shape[1:] != new.rgb.shape[1:]:
+        return new
+    use = (old.round > int(new.round.max()) - keep).nonzero()[:, 0].tolist()
+    return Lesson(
+        torch.cat([old.rgb[use], new.rgb]),
+        torch.cat([old.weight[use], new.weight]),
+        concat([old.cameras[use], new.cameras]) if use else new.cameras,
+        torch.cat([old.round[use], new.round]),
+    )
+
+
+def term(going: Fit, lesson: Lesson, cfg: Updates, rng: torch.Generator) -> dict[str, Tensor]:
+    """The weighted term of a step: on random pixels of all lessons, or for Gaussians on one picture every few steps."""
+    if isinstance(going.field, Gaussians):
+        return _picture(going.field, going, lesson, cfg, rng)
+    assert going.shown is not None
+    count = max(1, round(len(going.shown.alpha) * cfg.share / (1 - cfg.share)))
+    views, height, width = lesson.weight.shape
+    pick = torch.randint(views * height * width, (count,), generator=rng)
+    view, at = pick // (height * width), pick % (height * width)
+    xy = rays.pixel_centres(width, height)[at]
+    wanted, weight = (t.flatten(0, 2)[pick] for t in (lesson.rgb, lesson.weight[..., None]))
+    back = _behind(going, rng, count).to(wanted)
+    shown = going.field.render(lesson.cameras.to(torch.float32), pixels=(view, xy), background=back, generator=rng)
+    return {"repaired": cfg.weight * (weight * (shown.rgb - wanted) ** 2).mean()}
+
+
+def _picture(field: Gaussians, going: Fit, lesson: Lesson, cfg: Updates, rng: torch.Generator) -> dict[str, Tensor]:
+    """L1 and D-SSIM on one lesson, as photos have them; what is not believed asks for nothing."""
+    draw, which = torch.rand(2, generator=rng).tolist()
+    if draw >= cfg.share / (1 - cfg.share):
+        return {}
+    i = int(which * len(lesson.rgb))
+    shown = field.render(lesson.cameras[i], background=_behind(going, rng, 1)[0], generator=rng).rgb
+    wanted, weight = lesson.rgb[i].to(shown), lesson.weight[i].to(shown)
+    asked = torch.where(weight[..., None] > 0, shown, wanted)
+    error = (asked - wanted).abs().mean() + dissimilarity(asked, wanted)
+    return {"repaired": cfg.weight * error / 2}
+
+
+def _behind(going: Fit, rng: torch.Generator, count: int) -> Tensor:
+    """Background colours [count, 3], as photos of this capture get them."""
+    known = going.capture.background if going.capture.mask_role == "object" else None
+    return torch.rand(count, 3, generator=rng) if known is None else torch.tensor(known).expand(count, 3)
