@@ -27,6 +27,7 @@ from halfseen.cli.doctor import Doctor
 from halfseen.cli.evaluate import Compare, Evaluate
 from halfseen.cli.export import Export, Report
 from halfseen.cli.info import Info
+from halfseen.cli.pairs import PriorPairs
 from halfseen.cli.prior import PriorInfo, PriorList, PriorPublish, PriorSample, PriorTrain
 from halfseen.cli.reconstruct import Reconstruct
 from halfseen.cli.render import Render
@@ -49,6 +50,7 @@ PriorCommand = (
     Annotated[PriorList, _sub("list")]
     | Annotated[PriorInfo, _sub("info")]
     | Annotated[PriorTrain, _sub("train")]
+    | Annotated[PriorPairs, _sub("pairs")]
     | Annotated[PriorPublish, _sub("publish")]
     | Annotated[PriorSample, _sub("sample")]
 )
@@ -63,7 +65,10 @@ Command = (
     | Annotated[Evaluate, _sub("evaluate")]
     | Annotated[Compare, _sub("compare")]
     | Annotated[DataCommand, _sub("data", description="Check, describe, convert, make and render captures.")]
-    | Annotated[PriorCommand, _sub("prior", description="Learned priors: list, describe, train, publish, sample.")]
+    | Annotated[
+        PriorCommand,
+        _sub("prior", description="Learned priors: list, describe, train, make pairs for, publish, sample."),
+    ]
     | Annotated[BenchCommand, _sub("bench", description="Measure halfseen itself: speed, and the claims of papers.")]
     | Annotated[Info, _sub("info")]
     | Annotated[Doctor, _sub("doctor")]
@@ -84,7 +89,7 @@ COMMANDS = (
     "demo",
 )
 DATA_COMMANDS = ("check", "info", "convert", "make", "render")
-PRIOR_COMMANDS = ("list", "info", "train", "publish", "sample")
+PRIOR_COMMANDS = ("list", "info", "train", "pairs", "publish", "sample")
 BENCH_COMMANDS = ("speed", "claims")
 _RECORDS = (
     Reconstruct,
@@ -102,6 +107,7 @@ _RECORDS = (
     DataRender,
     PriorInfo,
     PriorTrain,
+    PriorPairs,
     PriorPublish,
     PriorSample,
     Demo,
@@ -114,7 +120,7 @@ _MARKERS = (
     tyro.conf.HelptextFromCommentsOff,
 )
 _NO_MEMORY = "memory ran out: got less than the task needs; accepted: a smaller task. Lower --max-size or --views."
-_INTERRUPTED = "interrupted; the same command goes on where it stopped if it is given --resume (reconstruct), or as it is (data make, data render, prior train, bench)."
+_INTERRUPTED = "interrupted; the same command goes on where it stopped if it is given --resume (reconstruct), or as it is (data make, data render, prior train, prior pairs, bench)."
 # How torch words a failed allocation, which it raises as a RuntimeError.
 _ALLOCATION = ("not enough memory", "out of memory")
 # What terminals are told about colours.

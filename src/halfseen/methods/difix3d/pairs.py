@@ -22,7 +22,7 @@ from halfseen.worlds.stream import StreamConfig
 _ALL_AROUND = frozenset({"rooms", "outdoor"})
 # Photos beside which a pair is made; how often they are the target's neighbours; PSNR between which a pair teaches something (dB).
 _SOURCES, _NEIGHBOURS = (1, 2, 3, 4), 0.75
-_TEACHES = (8.0, 34.0)
+TEACHES = (8.0, 34.0)
 _TRIES = 3
 # Share of scenes behind which hangs the mean of a photo, as what a fit makes of the unseen is seldom garish.
 _MEAN_BEHIND = 0.7
@@ -80,7 +80,7 @@ def _pair(
         rng = generator(config.seed, f"fixer/pair/{purpose}", position * _TRIES + attempt)
         pair = _drawn(config, frames, cameras, around, rng)
         rendered, truth = unpacked(pair.shown)[:3], pair.target.float() / 255
-        if _TEACHES[0] < psnr(rendered.movedim(0, -1), truth.movedim(0, -1)) < _TEACHES[1]:
+        if TEACHES[0] < psnr(rendered.movedim(0, -1), truth.movedim(0, -1)) < TEACHES[1]:
             break
     return pair
 
@@ -123,6 +123,11 @@ def _views(count: int, rng: torch.Generator) -> tuple[int, list[int]]:
     else:
         chosen = torch.randperm(count, generator=rng)[: sources + 1]
     return int(chosen[0]), chosen[1:].tolist()
+
+
+def as_bytes(pictures: Tensor) -> Tensor:
+    """Colours [..., 3, H, W] in [0, 1] as bytes."""
+    return (pictures.clamp(0, 1) * 255 + 0.5).to(torch.uint8).contiguous()
 
 
 def packed(shown: Tensor) -> Tensor:

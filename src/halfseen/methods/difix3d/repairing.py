@@ -48,7 +48,7 @@ class Repairer:
 
     def repair(self, rendering: Rendering, camera: Cameras, known: Witnesses, back: Colour) -> tuple[Tensor, Tensor]:
         """(repaired colours [3, H, W], where the guard believes them [H, W]) of a rendering over the colour `back`."""
-        shown = inputs.shown(_before(rendering, known.behind, back), camera, known)
+        shown = inputs.shown(before(rendering, known.behind, back), camera, known)
         near = inputs.order(known, camera)[: self.references]
         started = time.perf_counter()
         made = self.fix(shown, [known.photos[i].movedim(-1, 0) for i in near], camera)
@@ -60,7 +60,7 @@ class Repairer:
         return made.rgb, verdict.weight
 
 
-def _before(rendering: Rendering, behind: Tensor | None, back: Colour) -> Rendering:
+def before(rendering: Rendering, behind: Tensor | None, back: Colour) -> Rendering:
     """The rendering before another colour."""
     if behind is None:
         return rendering

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from statistics import fmean
 
 import torch
@@ -17,17 +18,22 @@ from torch.nn import functional as F
 from halfseen.common.ahead import Ahead
 from halfseen.common.config import within
 from halfseen.common.rng import derive_seed, generator
+from halfseen.data.protocols import spread
 from halfseen.methods.contract import Data, Recipe
-from halfseen.methods.difix3d import inputs
+from halfseen.methods.difix3d import inputs, pair_files
 from halfseen.methods.difix3d.pairs import Pair, PairsConfig, make, packed, unpacked
 from halfseen.metrics.image import psnr
 from halfseen.priors.contract import Batch
 from halfseen.priors.networks import fixer_small
 from halfseen.priors.training import LoopConfig
 
+# Inputs [B, 10, H, W], truths and references of held-out pairs.
+Judged = tuple[Tensor, Tensor, Tensor]
 NAME, ROLE = "fixer", "fixer"
 # Held-out worlds, and the pairs of each that are judged and shown.
 _HELD_WORLDS, _HELD_PAIRS, _SHOWN = 8, 4, 8
+# Pairs of true fits that are judged.
+_HELD_FITS = 48
 # Scales at which differences of neighbours are compared.
 _SCALES = 3
 # The plane that says how many photos saw a pixel, and its value above which at least one did.
@@ -41,6 +47,9 @@ class Config:
     network: fixer_small.Config = field(default_factory=fixer_small.Config)
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(batch=16, lr=4e-4, lr_end=2e-5))
     pairs: PairsConfig = field(default_factory=PairsConfig)
+    # Pairs of true fits beside these: a folder that `halfseen prior pairs` filled (none: ''), and the share of samples from there.
+    fits: str = ""
+    fits_share: float = 0.6
     # Worlds that are drawn from at a time; how often a pair is drawn on average; processes that make pairs.
     window: int = 24
     reuse: int = 12
@@ -58,6 +67,7 @@ class Config:
         within("side", self.side, 16, min(self.pairs.width, self.pairs.height))
         within("alone", self.alone, 0, 1)
         within("bare", self.bare, 0, 1)
+        within("fits_share", self.fits_share, 0, 1)
 
 
 class FixerTask:
@@ -68,6 +78,8 @@ class FixerTask:
         self.networks = networks(config)
         self._worlds = Ahead(partial(make, config.pairs, "train"), _as_made, config.window, config.workers)
         self._held: list[Pair] | None = None
+        self._fits = pair_files.listed(Path(config.fits), "train") if config.fits else []
+        self._held_fits: list[Pair] | None = None
 
     def batch(self, positions: range) -> Batch:
         """Crops of inputs and truths, and whole references; `there` is 0 for those that go without."""
@@ -76,14 +88,21 @@ class FixerTask:
 
     def _sample(self, position: int) -> dict[str, Tensor]:
         cfg, rng = self.config, generator(self.config.seed, "fixer/sample", position)
-        first = position // (cfg.pairs.each * cfg.reuse)
-        world, which, across, down, mirror, alone, bare = torch.rand(7, generator=rng).tolist()
-        pair = self._worlds.get(first, first + int(world * cfg.window))[int(which * cfg.pairs.each)]
-        left = int(across * (cfg.pairs.width - cfg.side + 1))
-        top = int(down * (cfg.pairs.height - cfg.side + 1))
+        world, which, across, down, mirror, alone, bare, fitted = torch.rand(8, generator=rng).tolist()
+        if self._fits and fitted < cfg.fits_share:
+            listed = self._fits[int(world * len(self._fits))]
+            pair = pair_files.read(listed, (cfg.pairs.width, cfg.pairs.height))
+        else:
+            first = position // (cfg.pairs.each * cfg.reuse)
+            made = self._worlds.get(first, first + int(world * cfg.window))
+            pair = made[int(which * cfg.pairs.each)]
+        height, width = pair.target.shape[-2:]
+        left, top = int(across * (width - cfg.side + 1)), int(down * (height - cfg.side + 1))
         cut = [t[..., top : top + cfg.side, left : left + cfg.side] for t in (pair.shown, pair.target)]
         shown, target, references = (t.flip(-1) if mirror < 0.5 else t for t in (*cut, pair.references))
-        there = torch.tensor(float(alone >= cfg.alone))
+        there = torch.tensor(float(alone >= cfg.alone and len(references) > 0))
+        if len(references) == 0:
+            references = torch.zeros(cfg.pairs.references, 3, cfg.pairs.height, cfg.pairs.width, dtype=torch.uint8)
         if bare < cfg.bare:
             shown = packed(inputs.bare(unpacked(shown)[:3]))
         return {"shown": shown, "target": target, "references": references, "there": there}
@@ -101,18 +120,13 @@ class FixerTask:
 
     def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         """PSNR of held-out pairs before and after, with references and without, and their gain where photos saw and did not."""
-        shown, target, references = self._judged()
-        out: dict[str, float] = {"psnr_before": _psnr(shown[:, :3], target)}
-        for name, count in (("after", references.shape[1]), ("alone", 0)):
-            fixed = networks["fixer"](shown, references[:, :count])[0].clamp(0, 1)
-            out[f"psnr_{name}"] = _psnr(fixed, target)
-            if count:
-                bare = networks["fixer"](inputs.bare(shown[:, :3]), references)[0].clamp(0, 1)
-                out["psnr_bare"] = _psnr(bare, target)
-                seen = (shown[:, _SEEN] > _BY_ONE).flatten()
-                before, after, truth = (t.movedim(1, -1).flatten(0, 2) for t in (shown[:, :3], fixed, target))
-                for words, where in (("seen", seen), ("invented", ~seen)):
-                    out[f"gain_{words}"] = psnr(after, truth, where) - psnr(before, truth, where)
+        held = self._judged()
+        out = _gains(networks["fixer"], held, "")
+        bare = networks["fixer"](inputs.bare(held[0][:, :3]), held[2])[0].clamp(0, 1)
+        out["psnr_bare"] = _psnr(bare, held[1])
+        for part in self._judged_fits():
+            for name, value in _gains(networks["fixer"], part, "fits_").items():
+                out[name] = out.get(name, 0.0) + value * len(part[1]) / self._held_fits_count
         return out
 
     def sheet(self, networks: Mapping[str, nn.Module]) -> Tensor:
@@ -122,19 +136,56 @@ class FixerTask:
         rows = [torch.cat(list(p), 2) for p in (shown[:, :3], fixed, target, references[:, 0])]
         return torch.cat(rows, 1).movedim(0, -1).float().cpu()
 
-    def _judged(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _judged_fits(self) -> list[Judged]:
+        """Held-out pairs of true fits, those of one size together."""
+        if not self.config.fits:
+            return []
+        if self._held_fits is None:
+            some = pair_files.listed(Path(self.config.fits), "test")
+            size = (self.config.pairs.width, self.config.pairs.height)
+            use = spread(range(len(some)), min(_HELD_FITS, len(some))) if some else ()
+            self._held_fits = [pair_files.read(some[i], size) for i in use]
+        by_size: dict[tuple[int, ...], list[Pair]] = {}
+        for pair in self._held_fits:
+            by_size.setdefault((*pair.target.shape, len(pair.references)), []).append(pair)
+        device = next(self.networks["fixer"].parameters()).device
+        return [_stacked(pairs, device) for pairs in by_size.values()]
+
+    @property
+    def _held_fits_count(self) -> int:
+        return len(self._held_fits or [])
+
+    def _judged(self) -> Judged:
         if self._held is None:
             made = [make(self.config.pairs, "validation", i) for i in range(_HELD_WORLDS)]
             self._held = [p for pairs in made for p in pairs[:_HELD_PAIRS]]
-        device = next(self.networks["fixer"].parameters()).device
-        shown, target, references = (
-            torch.stack([getattr(p, k) for p in self._held]).to(device) for k in ("shown", "target", "references")
-        )
-        return unpacked(shown), target.float() / 255, references.float() / 255
+        return _stacked(self._held, next(self.networks["fixer"].parameters()).device)
 
     def close(self) -> None:
         """Stop the workers."""
         self._worlds.close()
+
+
+def _stacked(pairs: list[Pair], device: torch.device) -> Judged:
+    shown, target, references = (
+        torch.stack([getattr(p, k) for p in pairs]).to(device) for k in ("shown", "target", "references")
+    )
+    return unpacked(shown), target.float() / 255, references.float() / 255
+
+
+def _gains(net: nn.Module, held: Judged, prefix: str) -> dict[str, float]:
+    """PSNR before and after, with references and without, and what is gained where photos saw and where they did not."""
+    shown, target, references = held
+    out = {f"psnr_{prefix}before": _psnr(shown[:, :3], target)}
+    fixed = net(shown, references)[0].clamp(0, 1)
+    out[f"psnr_{prefix}after"] = _psnr(fixed, target)
+    out[f"psnr_{prefix}alone"] = _psnr(net(shown, references[:, :0])[0].clamp(0, 1), target)
+    seen = (shown[:, _SEEN] > _BY_ONE).flatten()
+    before, after, truth = (t.movedim(1, -1).flatten(0, 2) for t in (shown[:, :3], fixed, target))
+    for words, where in (("seen", seen), ("invented", ~seen)):
+        if bool(where.any()):
+            out[f"gain_{prefix}{words}"] = psnr(after, truth, where) - psnr(before, truth, where)
+    return out
 
 
 def networks(config: Config) -> Mapping[str, nn.Module]:

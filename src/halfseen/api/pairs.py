@@ -1,0 +1,89 @@
+"""Pairs for fixers: which fits are made for them, and all of them as units of work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from halfseen.common.errors import UserError
+from halfseen.common.rng import generator
+from halfseen.data import formats
+from halfseen.methods.difix3d import fitted, pair_files
+from halfseen.methods.difix3d.fitted import STRATEGIES, Job, Strategy
+from halfseen.methods.difix3d.pairs import PairsConfig
+from halfseen.scale import units
+from halfseen.scale.units import Backend, Report, Unit
+from halfseen.worlds.seeds import Purpose
+
+# How often each strategy is chosen where none is named; drives are needed for the last two.
+_OFTEN: dict[Strategy, float] = {"sparse": 0.6, "underfit": 0.2, "cycle": 0.08, "cross": 0.12}
+_DRIVES = ("cycle", "cross")
+_KINDS = ("gaussians", "hashgrid")
+# Of ten worlds one is for the part `test`.
+_TEST_EVERY = 10
+OUTDOOR = "outdoor"
+
+
+def jobs(
+    count: int,
+    *,
+    captures: Sequence[Path] = (),
+    strategies: Sequence[Strategy] = (),
+    families: Sequence[str] = (),
+    kinds: Sequence[str] = (),
+    first: int = 0,
+    steps: int = 300,
+    size: tuple[int, int] = (160, 128),
+) -> dict[str, list[Job]]:
+    """`count` jobs by the part that they are for; job n follows from n. Captures take turns; without any, worlds of train seeds."""
+    for path in captures:
+        formats.read([path]).cameras()
+    if captures and not set(strategies or STRATEGIES) - set(_DRIVES):
+        raise UserError(
+            "these pairs need a drive",
+            got=", ".join(strategies),
+            accepted="sparse or underfit for captures; cycle and cross for worlds",
+            do="Change --strategies.",
+        )
+    out: dict[str, list[Job]] = {part: [] for part in pair_files.PARTS}
+    for number in range(first, first + count):
+        test = number % _TEST_EVERY == _TEST_EVERY - 1
+        purpose: Purpose = "validation" if test else "train"
+        strategy = _strategy(number, [s for s in strategies or STRATEGIES if not (captures and s in _DRIVES)])
+        kind = (kinds or _KINDS)[number % len(kinds or _KINDS)]
+        some = families or PairsConfig().families
+        family = OUTDOOR if strategy in _DRIVES else some[(number // 2) % len(some)]
+        source = {"capture": str(captures[number % len(captures)])} if captures else {"family": family}
+        job = Job(strategy, kind, number, purpose=purpose, steps=steps, width=size[0], height=size[1], **source)  # type: ignore[arg-type]
+        out["test" if test else "train"].append(job)
+    return out
+
+
+def _strategy(number: int, some: Sequence[Strategy]) -> Strategy:
+    import torch
+
+    shares = torch.tensor([_OFTEN[s] for s in some])
+    return some[int(torch.multinomial(shares, 1, generator=generator(0, "pairs/strategy", number)))]
+
+
+def name_of(job: Job) -> str:
+    """The folder of a job."""
+    return f"{job.number:06d}-{job.strategy}-{job.kind}"
+
+
+def make(found: dict[str, list[Job]], out: Path, *, workers: int = 1, backend: Backend = "local") -> Iterator[Report]:
+    """Do the jobs into a folder, and list all pairs of it when they are done. What is there is kept."""
+    asked = [Unit(name_of(job), job) for some in found.values() for job in some]
+    try:
+        yield from units.run(asked, fitted.make, out, workers=workers, backend=backend)
+    finally:
+        merge(out)
+
+
+def merge(out: Path) -> dict[str, int]:
+    """List every pair that is in a folder; their numbers by part."""
+    parts: dict[str, list[str]] = {part: [] for part in pair_files.PARTS}
+    for folder in sorted(out.glob("[0-9]*-*-*")):
+        number = int(folder.name.split("-")[0])
+        parts["test" if number % _TEST_EVERY == _TEST_EVERY - 1 else "train"].append(folder.name)
+    return pair_files.merge(out, parts) if out.is_dir() else dict.fromkeys(parts, 0)

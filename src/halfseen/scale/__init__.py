@@ -1,0 +1,1 @@
+"""Many units of work: the same on one machine and on a cluster."""
