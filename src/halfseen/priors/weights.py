@@ -7,7 +7,7 @@ three files alone are fetched.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,12 @@ PACKAGED = Path(__file__).parent / "shipped"
 SCHEMA = 1
 # What may be a repository on the hub.
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+# What is fetched of, and found in, folders of Difix's published weights: no code.
+DIFIX_FILES = (
+    "vae/config.json", "vae/diffusion_pytorch_model.safetensors", "unet/config.json",
+    "unet/diffusion_pytorch_model.safetensors", "prompt.safetensors", "tokenizer/*.json", "tokenizer/*.txt",
+    "text_encoder/config.json", "text_encoder/model.safetensors",
+)  # fmt: skip
 # A prior of others comes as one file instead of a folder.
 FOREIGN = (".pt", ".pth")
 
@@ -99,7 +105,7 @@ def find(name_or_path: str | Path) -> Path:
     if (folder / CONFIG).is_file():
         return folder
     if _HUB_ID.fullmatch(str(name_or_path)) and not folder.exists():
-        return _fetched(str(name_or_path))
+        return fetched(str(name_or_path), [CONFIG, MODEL, CARD])
     raise UserError(
         f"no prior {quote(str(name_or_path))} is here",
         got="neither the name of a shipped prior nor a folder with config.json",
@@ -108,13 +114,18 @@ def find(name_or_path: str | Path) -> Path:
     )
 
 
-def _fetched(repository: str) -> Path:
-    """The folder of a repository on the hub, fetched once into the hub's own cache."""
+def is_difix(folder: Path) -> bool:
+    """Whether a folder has the layout of Difix's published weights."""
+    return all((folder / name).is_file() for name in DIFIX_FILES[:4])
+
+
+def fetched(repository: str, files: Sequence[str]) -> Path:
+    """The folder of a repository on the hub, of which these files are fetched once into the hub's own cache. No code is among them."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
-        folder = Path(snapshot_download(repository, allow_patterns=[MODEL, CONFIG, CARD]))
+        folder = Path(snapshot_download(repository, allow_patterns=list(files)))
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
         raise UserError(
             f"no prior {quote(repository)} is here, and it cannot be fetched",
@@ -122,11 +133,11 @@ def _fetched(repository: str) -> Path:
             accepted="a shipped prior, a folder, or OWNER/NAME of a repository on the Hugging Face hub that can be reached",
             do="Correct the name, or fetch the repository elsewhere and give its folder.",
         ) from error
-    if not (folder / CONFIG).is_file():
+    if not (folder / files[0]).is_file():
         raise UserError(
             f"the repository {quote(repository)} holds no prior",
-            got=f"no {CONFIG}",
-            accepted=f"{MODEL}, {CONFIG} and {CARD}, as halfseen prior publish writes them",
+            got=f"no {files[0]}",
+            accepted=", ".join(files),
             do="Name another one.",
         )
     return folder
@@ -135,6 +146,8 @@ def _fetched(repository: str) -> Path:
 def file_of(name_or_path: str | Path) -> Path:
     """The file that holds a prior's weights."""
     path = Path(name_or_path)
+    if is_difix(path):
+        return path / DIFIX_FILES[3]
     if path.suffix not in FOREIGN:
         return find(name_or_path) / MODEL
     if not path.is_file():

@@ -38,7 +38,7 @@ from halfseen.worlds.seeds import Purpose, seed_of
 Strategy = Literal["sparse", "underfit", "cycle", "cross"]
 STRATEGIES: tuple[Strategy, ...] = ("sparse", "underfit", "cycle", "cross")
 # Shares of the schedule at which a sparse fit is looked at, and the range of those of underfitting.
-_LOOKS, _UNDER = (0.25, 0.5, 0.75, 1.0), (0.25, 0.75)
+_LOOKS, _UNDER = {"gaussians": (0.25, 0.5, 0.75, 1.0), "hashgrid": (0.5, 1.0)}, (0.25, 0.75)
 # Inputs of a sparse fit (the paper's 4 to 16 are of hundreds of photos), and every how many views one is held out of underfitting.
 _INPUTS, _HELD = (2, 3, 4, 6), 4
 # Cameras of a rig that takes turns (`drive`), and which of them is fitted; how far to the side a drive is rendered, in its steps.
@@ -57,12 +57,12 @@ class Job:
     family: str = ""  # a world; else
     capture: str = ""  # a capture's folder
     purpose: Purpose = "train"
-    views: int = 20
+    views: int = 14
     width: int = 160
     height: int = 128
     steps: int = 300
     # Pairs that are kept of each look at a fit.
-    each: int = 4
+    each: int = 6
     references: int = 1
 
 
@@ -71,7 +71,7 @@ def make(job: Job, folder: Path) -> None:
     rng = generator(0, f"fitted/{job.purpose}/{job.strategy}", job.number)
     capture = _capture(job, rng)
     train, targets = _split(job, len(capture), rng)
-    looks = {max(1, round(job.steps * s)) for s in _LOOKS}
+    looks = {max(1, round(job.steps * s)) for s in _LOOKS[job.kind]}
     if job.strategy == "underfit":
         share = _UNDER[0] + (_UNDER[1] - _UNDER[0]) * float(torch.rand((), generator=rng))
         looks = {max(1, round(job.steps * share))}

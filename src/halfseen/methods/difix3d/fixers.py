@@ -1,6 +1,8 @@
-"""A fixer by name: the small one as trained here."""
+"""A fixer by name: the small one as trained here, or Difix's own weights in the published layout."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 
@@ -12,9 +14,18 @@ from halfseen.priors.networks.fixer_small import FixerSmall
 from halfseen.priors.one_step.contract import Fixer
 from halfseen.priors.one_step.small import SmallFixer
 
+# Difix's repositories on the hub.
+_DIFIX = ("nvidia/difix", "nvidia/difix_ref")
+
 
 def load_fixer(name_or_path: str, device: torch.device) -> Fixer:
     """The fixer of a shipped name, of a folder or of a repository on the hub."""
+    folder = difix_folder(name_or_path)
+    if folder is not None:
+        # diffusers takes seconds to import: only who has such weights waits.
+        from halfseen.priors.one_step import difix, difix_files
+
+        return difix.DifixFixer(difix_files.load(folder).to(device))
     stored = weights.load(name_or_path)
     if stored.config.get("role") != ROLE:
         raise UserError(
@@ -28,3 +39,11 @@ def load_fixer(name_or_path: str, device: torch.device) -> Fixer:
     network = nets["fixer"].to(device)
     assert isinstance(network, FixerSmall)
     return SmallFixer(network)
+
+
+def difix_folder(name_or_path: str) -> Path | None:
+    """The folder of weights in Difix's layout, if it is that: here, or one of its repositories, which is fetched."""
+    if name_or_path in _DIFIX and not Path(name_or_path).exists():
+        return weights.fetched(name_or_path, weights.DIFIX_FILES)
+    folder = Path(name_or_path)
+    return folder if weights.is_difix(folder) else None
