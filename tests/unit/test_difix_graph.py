@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,16 @@ from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from halfseen.api import taus
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
+from halfseen.images import io
+from halfseen.methods.difix3d import perceptual, training_paper
+from halfseen.metrics import lpips
 from halfseen.priors.one_step import difix, difix_files, difix_unet, difix_vae
 from halfseen.priors.one_step.difix import Difix, DifixFixer
 from halfseen.priors.schedules import scaled_linear
+from halfseen.priors.training import LoopConfig, accelerator, train
 
 VAE: dict[str, Any] = {**difix_vae.CONFIG, "block_out_channels": (8, 16, 32, 32), "norm_num_groups": 4}
 UNET: dict[str, Any] = {
@@ -224,3 +230,58 @@ def test_work_sizes_keep_the_aspect() -> None:
     assert difix.work_size(512, 512) == (576, 576)
     wide, high = difix.work_size(1000, 300)
     assert (wide, high) == (1024, 320)
+
+
+def test_the_graph_trains_on_published_pairs_and_only_what_the_paper_trains(tmp_path: Path) -> None:
+    document: dict[str, dict[str, dict[str, str]]] = {"train": {}, "test": {}}
+    for i in range(3):
+        truth = torch.rand(40, 56, 3, generator=generator(i, "test/pair"))
+        for key, picture in (("image", truth * 0.5), ("target_image", truth), ("ref_image", truth.flip(1))):
+            io.write_png(tmp_path / f"{i}-{key}.png", picture)
+        entry = {k: f"{i}-{k}.png" for k in ("image", "target_image", "ref_image")}
+        document["test" if i == 2 else "train"][str(i)] = {**entry, "prompt": "remove degradation"}
+    (tmp_path / "data.json").write_text(json.dumps(document))
+    cfg = training_paper.Config(
+        loop=LoopConfig(steps=6, batch=2, lr=2e-3, lr_end=2e-3, warm=1, decay=1e-2, precision="fp32"),
+        narrow=20, pairs=str(tmp_path / "data.json"), width=32, height=32,
+    )  # fmt: skip
+    task = training_paper.DifixTask(cfg)
+    net = task.networks["difix"]
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    batch = task.batch(range(4, 6))
+    assert batch["views"].shape == (2, 2, 3, 32, 32)
+    assert torch.equal(batch["views"][:, 1], batch["wanted"][:, 1]), "a photo is to stay as it is"
+    losses = []
+    for progress in train(task, cfg.loop, tmp_path / "out", accel=accelerator("cpu")):
+        losses.append(progress.terms["loss"])
+    assert losses[-1] < losses[0]
+    changed = {k for k, v in net.state_dict().items() if not torch.equal(v, before[k])}
+    assert all(k.startswith("unet.") or ".lora_" in k or ".skip_conv_" in k for k in changed)
+    assert {k for k in before if ".lora_B." in k} <= changed
+    numbers = task.validate(task.networks)
+    assert set(numbers) == {"psnr_before", "psnr_after"}
+
+
+def test_gram_terms_are_of_each_picture_alone() -> None:
+    vgg = lpips.build(lpips.narrow(lpips.VGG, 4))
+    filled(vgg)
+    a, b = views(2)[0], views(2, size=(32, 48)).flip(-1)[0]
+    both = perceptual.gram(vgg, a, b, generator(0, "test/gram"))
+    each = [perceptual.gram(vgg, a[i : i + 1], b[i : i + 1], generator(0, "test/gram")) for i in range(2)]
+    assert float(both) == pytest.approx(float(torch.stack(each).mean()), rel=1e-4)
+    assert float(perceptual.gram(vgg, a, a, generator(0, "test/gram"))) == 0
+    assert float(perceptual.distance(vgg, a, b)) > 0
+
+
+def test_the_table_of_noise_levels(tmp_path: Path) -> None:
+    published(tmp_path / "difix")
+    entry = {}
+    for key in ("image", "target_image", "ref_image"):
+        io.write_png(tmp_path / f"{key}.png", torch.rand(24, 32, 3, generator=generator(0, key)))
+        entry[key] = f"{key}.png"
+    (tmp_path / "data.json").write_text(json.dumps({"train": {}, "test": {"one": entry}}))
+    rows = list(taus.table(str(tmp_path / "difix"), tmp_path / "data.json", (1000, 200)))
+    assert [r["tau"] for r in rows] == [1000, 200]
+    assert rows[0]["psnr"] != rows[1]["psnr"]
+    with pytest.raises(UserError, match="noise level"):
+        list(taus.table(str(tmp_path / "difix"), tmp_path / "data.json", (0,)))

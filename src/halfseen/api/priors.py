@@ -17,6 +17,7 @@ from halfseen.common.jsonfile import read_json, write_json
 from halfseen.methods.contract import Recipe
 from halfseen.methods.diffusionerf.training import PATCH_RGBD
 from halfseen.methods.difix3d.training import FIXER
+from halfseen.methods.difix3d.training_paper import DIFIX
 from halfseen.priors import training, weights
 from halfseen.priors.ema import named
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from halfseen.priors.training import Progress
 
-RECIPES: Mapping[str, Recipe] = {r.name: r for r in (PATCH_RGBD, FIXER)}
+RECIPES: Mapping[str, Recipe] = {r.name: r for r in (PATCH_RGBD, FIXER, DIFIX)}
 _TRAINING = "training.json"
 _HOUR = 3600
 

@@ -27,7 +27,7 @@ from halfseen.cli.doctor import Doctor
 from halfseen.cli.evaluate import Compare, Evaluate
 from halfseen.cli.export import Export, Report
 from halfseen.cli.info import Info
-from halfseen.cli.pairs import PriorPairs
+from halfseen.cli.pairs import PriorPairs, PriorTau
 from halfseen.cli.prior import PriorInfo, PriorList, PriorPublish, PriorSample, PriorTrain
 from halfseen.cli.reconstruct import Reconstruct
 from halfseen.cli.render import Render
@@ -51,6 +51,7 @@ PriorCommand = (
     | Annotated[PriorInfo, _sub("info")]
     | Annotated[PriorTrain, _sub("train")]
     | Annotated[PriorPairs, _sub("pairs")]
+    | Annotated[PriorTau, _sub("tau")]
     | Annotated[PriorPublish, _sub("publish")]
     | Annotated[PriorSample, _sub("sample")]
 )
@@ -89,7 +90,7 @@ COMMANDS = (
     "demo",
 )
 DATA_COMMANDS = ("check", "info", "convert", "make", "render")
-PRIOR_COMMANDS = ("list", "info", "train", "pairs", "publish", "sample")
+PRIOR_COMMANDS = ("list", "info", "train", "pairs", "tau", "publish", "sample")
 BENCH_COMMANDS = ("speed", "claims")
 _RECORDS = (
     Reconstruct,
@@ -108,6 +109,7 @@ _RECORDS = (
     PriorInfo,
     PriorTrain,
     PriorPairs,
+    PriorTau,
     PriorPublish,
     PriorSample,
     Demo,

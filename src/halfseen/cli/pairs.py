@@ -1,7 +1,8 @@
-"""`halfseen prior pairs`."""
+"""`halfseen prior pairs | tau`."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -71,3 +72,30 @@ class PriorPairs:
             raise UserError(
                 "some fits failed", got=f"{failed} of {self.count}", accepted="none", do="Give the same command again."
             )
+
+
+@dataclass(frozen=True)
+class PriorTau:
+    """At which noise level Difix's graph repairs best: PSNR and SSIM of held-out pairs for each (figure 4 of the paper)."""
+
+    prior: tyro.conf.Positional[str]
+    """A folder of Difix's weights, or its name on the hub."""
+    pairs: tyro.conf.Positional[Path]
+    """A folder of pairs, or a list in the published layout."""
+    taus: tuple[int, ...] = (1000, 800, 600, 400, 200, 10)
+    """Noise levels, counted from one."""
+    count: int = 16
+    """Held-out pairs."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        from halfseen.api import taus
+
+        rows = []
+        for row in taus.table(self.prior, self.pairs, self.taus, self.count):
+            rows.append(row)
+            if not self.json:
+                print(f"tau {row['tau']:4.0f}  psnr {row['psnr']:6.2f}  ssim {row['ssim']:.4f}", flush=True)
+        if self.json:
+            print(json.dumps({"rows": rows}, indent=1))

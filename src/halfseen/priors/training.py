@@ -48,6 +48,8 @@ class LoopConfig:
     warm: int = 300
     betas: tuple[float, ...] = (0.9, 0.99)
     clip: float = 1.0
+    # Decoupled weight decay (AdamW); 0 is Adam.
+    decay: float = 0.0
     ema: float = 0.999
     precision: str = "auto"  # auto: bf16 where the processor has it; fp32; bf16
     save_every: int = 1000
@@ -61,6 +63,7 @@ class LoopConfig:
         within("pieces", self.pieces, 1, self.batch)
         within("lr", self.lr, 0, 10)
         within("ema", self.ema, 0, 1)
+        within("decay", self.decay, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ def _start(
 ) -> tuple[int, int, Ema, torch.optim.Optimizer]:
     """(steps done, step that the ramp began at, means, optimiser) of a new, a continued or a resumed training."""
     parameters = [p for n in nets.values() for p in n.parameters()]
-    optimiser = torch.optim.Adam(parameters, lr=cfg.lr, betas=(cfg.betas[0], cfg.betas[1]))
+    optimiser = torch.optim.AdamW(parameters, lr=cfg.lr, betas=(cfg.betas[0], cfg.betas[1]), weight_decay=cfg.decay)
     found = _checkpoints(folder)
     if not found:
         if begin is None:

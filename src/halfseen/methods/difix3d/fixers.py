@@ -8,6 +8,7 @@ import torch
 
 from halfseen.common import config as configs
 from halfseen.common.errors import UserError, quote
+from halfseen.methods.difix3d import training_paper
 from halfseen.methods.difix3d.training import ROLE, Config, networks
 from halfseen.priors import weights
 from halfseen.priors.networks.fixer_small import FixerSmall
@@ -34,11 +35,25 @@ def load_fixer(name_or_path: str, device: torch.device) -> Fixer:
             accepted=f"a prior of role {ROLE!r}",
             do="Give another prior.",
         )
+    if stored.config["recipe"] == training_paper.NAME:
+        return _trained_difix(stored, device)
     nets = networks(configs.from_plain(Config, stored.config["config"], "config.json: config"))
     weights.fill(nets, stored)
     network = nets["fixer"].to(device)
     assert isinstance(network, FixerSmall)
     return SmallFixer(network)
+
+
+def _trained_difix(stored: weights.Stored, device: torch.device) -> Fixer:
+    """Difix's graph as `halfseen prior train difix` left it, at the size that it was trained at."""
+    from halfseen.priors.one_step import difix
+
+    config = configs.from_plain(training_paper.Config, stored.config["config"], "config.json: config")
+    nets = training_paper.networks(config)
+    weights.fill(nets, stored)
+    network = nets["difix"].to(device)
+    assert isinstance(network, difix.Difix)
+    return difix.DifixFixer(network, (config.width, config.height))
 
 
 def difix_folder(name_or_path: str) -> Path | None:

@@ -118,6 +118,11 @@ def read(item: Listed, size: tuple[int, int] | None = None) -> Pair:
     return Pair(shown, as_bytes(target), as_bytes(references))
 
 
+def image(item: Listed) -> Tensor:
+    """The rendering of a pair [3, H, W] in bytes."""
+    return as_bytes(_picture(item, "image"))
+
+
 def _picture(item: Listed, key: str) -> Tensor:
     """Colours [3, H, W]. Lists of others may name files anywhere; ours stay in their folder."""
     named = Path(str(item.entry[key]))

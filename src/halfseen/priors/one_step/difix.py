@@ -58,8 +58,8 @@ class Difix(nn.Module):
 class DifixFixer:
     """A `Fixer` that looks at the rendering and photos alone, at the size that the weights were tuned at."""
 
-    def __init__(self, network: Difix, work: tuple[int, int] = WORK) -> None:
-        self.network, self.work = network, work
+    def __init__(self, network: Difix, work: tuple[int, int] = WORK, tau: int | None = None) -> None:
+        self.network, self.work, self.tau = network, work, tau
 
     def __call__(self, shown: Tensor, references: Sequence[Tensor]) -> Repaired:
         """See `Fixer`."""
@@ -68,7 +68,7 @@ class DifixFixer:
         views = torch.stack([_fitted(v, size) for v in (shown[:3], *references)])
         device = next(self.network.parameters()).device
         with torch.no_grad():
-            out = self.network(2 * views[None].to(device) - 1, only=0)[0, 0]
+            out = self.network(2 * views[None].to(device) - 1, tau=self.tau, only=0)[0, 0]
         return Repaired(_fitted((out.float().cpu() + 1) / 2, (width, height)).clamp(0, 1))
 
 

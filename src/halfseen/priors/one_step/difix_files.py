@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -36,10 +37,7 @@ _KEY = "prompt"
 def load(folder: Path) -> Difix:
     """The graph of a folder with all its weights, only to be used."""
     logger.warning(_NOTICE, folder.name)
-    vae, unet = (
-        difix_vae.build(_config(folder / "vae", difix_vae.KNOWN)),
-        difix_unet.build(_config(folder / "unet", difix_unet.KNOWN)),
-    )
+    vae, unet = _graph(folder)
     tensors = _tensors(folder / "vae" / WEIGHTS)
     folded, folds = difix_vae.fold(tensors)
     wanted = len(difix_vae.adapted_names(vae))
@@ -47,6 +45,32 @@ def load(folder: Path) -> Difix:
     _fill(vae, folded, folder / "vae" / WEIGHTS)
     _fill(unet, _tensors(folder / "unet" / WEIGHTS), folder / "unet" / WEIGHTS)
     return Difix(vae, unet, prompt(folder)).train(False).requires_grad_(requires_grad=False)
+
+
+def load_base(folder: Path) -> Difix:
+    """The graph to be trained from a folder: SD-Turbo's (skips are new), or Difix's own, whose additions are folded in first."""
+    logger.warning(_NOTICE, folder.name)
+    vae, unet = _graph(folder)
+    tensors, _ = difix_vae.fold(_tensors(folder / "vae" / WEIGHTS))
+    new = {k: v for k, v in vae.state_dict().items() if k not in tensors and ".skip_conv_" in k}
+    _fill(vae, {**tensors, **new}, folder / "vae" / WEIGHTS)
+    _fill(unet, _tensors(folder / "unet" / WEIGHTS), folder / "unet" / WEIGHTS)
+    return Difix(difix_vae.adapt(vae), unet, prompt(folder))
+
+
+def untrained(narrow: int) -> Difix:
+    """The graph with random weights and a random prompt, widths divided by `narrow`."""
+    groups = {"norm_num_groups": max(1, difix_vae.CONFIG["norm_num_groups"] // narrow)}
+    vae_wide, unet_wide = (_narrowed(c, "block_out_channels", narrow, 8) for c in (difix_vae.CONFIG, difix_unet.CONFIG))
+    heads = _narrowed(difix_unet.CONFIG, "attention_head_dim", narrow, 1)
+    text = max(8, PROMPT[1] // narrow)
+    vae = difix_vae.build({**difix_vae.CONFIG, **vae_wide, **groups})
+    unet = difix_unet.build({**difix_unet.CONFIG, **unet_wide, **heads, **groups, "cross_attention_dim": text})
+    return Difix(difix_vae.adapt(vae), unet, torch.randn(PROMPT[0], text))
+
+
+def _narrowed(config: Mapping[str, Any], key: str, narrow: int, least: int) -> dict[str, Any]:
+    return {key: tuple(max(least, w // narrow) for w in config[key])}
 
 
 def save(net: Difix, folder: Path) -> None:
@@ -72,15 +96,12 @@ def load_checkpoint(path: Path, base: Path) -> Difix:
             accepted="a .pkl with state_dict_unet and state_dict_vae, and nothing but tensors and names in it",
             do="Name another file, or a folder in the published layout.",
         ) from error
-    vae, unet = (
-        difix_vae.build(_config(base / "vae", difix_vae.KNOWN)),
-        difix_unet.build(_config(base / "unet", difix_unet.KNOWN)),
-    )
+    vae, unet = _graph(base)
     plain = _tensors(base / "vae" / WEIGHTS)
     _fill(vae, {**plain, **{k: v for k, v in vae.state_dict().items() if k not in plain}}, base / "vae" / WEIGHTS)
     adapted = difix_vae.adapt(vae)
     _fill(adapted, {**adapted.state_dict(), **vae_tensors}, path)
-    folded = difix_vae.build(_config(base / "vae", difix_vae.KNOWN))
+    folded, _ = _graph(base)
     _fill(folded, difix_vae.fold(adapted.state_dict())[0], path)
     _fill(unet, unet_tensors, path)
     return Difix(folded, unet, prompt(base)).train(False).requires_grad_(requires_grad=False)
@@ -111,6 +132,14 @@ def prompt(folder: Path) -> Tensor:
     except OSError:
         logger.info("the prompt's embedding cannot be kept in %s", folder)
     return found
+
+
+def _graph(folder: Path) -> tuple[AutoencoderKL, UNet2DConditionModel]:
+    """The graph that a folder describes, without its weights."""
+    return (
+        difix_vae.build(_config(folder / "vae", difix_vae.KNOWN)),
+        difix_unet.build(_config(folder / "unet", difix_unet.KNOWN)),
+    )
 
 
 def _config(folder: Path, known: frozenset[str]) -> dict[str, Any]:
