@@ -11,6 +11,8 @@ from pathlib import Path
 
 from halfseen.api.evaluation import compare, evaluate
 from halfseen.api.exporting import export, report
+from halfseen.api.fixing import fix
+from halfseen.api.improving import improve
 from halfseen.api.priors import load_prior
 from halfseen.api.reconstruction import reconstruct
 from halfseen.api.rendering import Frames, orbit, read_cameras, render
@@ -35,6 +37,8 @@ __all__ = [
     "evaluate",
     "evaluate_surface",
     "export",
+    "fix",
+    "improve",
     "load",
     "load_prior",
     "open_run",

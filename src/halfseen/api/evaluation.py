@@ -96,11 +96,14 @@ def measure(
     name: str,
     networks: Mapping[str, Distance] | None = None,
     size: int | None = None,
+    *,
+    finished: bool = True,
 ) -> Measured:
-    """Measure a field on views of the user's frame, at the run's work size unless another is named (longer side, pixels)."""
+    """Measure a field on views of the user's frame, at the run's work size unless another is named (longer side, pixels), as the run's
+    method shows it unless it is not `finished`."""
     work = size or max(map(max, run.config["work_sizes"]))
     split = f"{run.config['split']['name']}: {len(run.config['split']['train'])} inputs, {len(views)} measured"
-    after = finishing.after_of(run, field)
+    after = finishing.after_of(run, field) if finished else None
     return measured.measure(field, views, work, background_of(run), name, split, networks, after)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,14 @@ from halfseen.common.errors import UserError, quote
 from halfseen.common.files import sha256
 from halfseen.common.log import logger
 from halfseen.common.threads import peak_memory_mib
-from halfseen.data import formats, normalise, protocols
+from halfseen.data import formats, normalise, protocols, transforms_camera
 from halfseen.data import load as loading
 from halfseen.data.capture import Capture, Split
+from halfseen.data.normalise import Frame
 from halfseen.export.measured import headline
 from halfseen.images import io
 from halfseen.methods.contract import Estimate, Method, OnCompile
+from halfseen.methods.difix3d import creeping
 from halfseen.poses import framing
 from halfseen.priors import weights
 from halfseen.runs import provenance
@@ -43,6 +46,8 @@ from halfseen.runs.record import record
 from halfseen.runs.run import Run
 from halfseen.runs.snapshot import Snapshot
 
+# The setting of methods that look from cameras that a user may name.
+TARGETS = "targets"
 # The most steps that a budget may become.
 _MOST_STEPS = 10**7
 # Mask values above this count as valid photo.
@@ -72,6 +77,7 @@ def reconstruct(
     resume: bool = False,
     settings: tuple[str, ...] = (),
     priors: tuple[str, ...] = (),
+    target_poses: str | Path | None = None,
     on_compile: OnCompile = lambda done, parts: None,
     on_start: Callable[[Run, Estimate | None], None] = lambda run, estimate: None,
     on_snapshot: Callable[[Snapshot], None] = lambda snapshot: None,
@@ -79,7 +85,7 @@ def reconstruct(
     """Rebuild a scene into the run folder `out` and return the finished run.
 
     A `budget` in seconds becomes a number of steps by timing a few of them here, so that the run can be repeated by its steps;
-    with `steps`, whichever ends first. A run that is resumed keeps the number of steps that its budget came to.
+    with `steps`, whichever ends first. `target_poses` is a file of cameras that repaired views look from. A run that is resumed keeps the number of steps that its budget came to.
     """
     if not isinstance(capture, Capture):
         capture = formats.read([Path(capture)])
@@ -90,6 +96,8 @@ def reconstruct(
     split = protocols.choose(capture, views, view_ids)
     if resume and views is None and view_ids is None and out is not None:
         split = _split_of(runs.open_run(Path(out)), len(capture))
+    if target_poses is not None:
+        settings = (*settings, targets_setting(chosen, Path(target_poses)))
     request = request_of(chosen, variant, field, split, max_size, seed, steps, settings, priors, profile)
     where = device_named(device)
     path = Path(out) if out is not None else default_out(capture.folder.resolve().name, method)
@@ -98,7 +106,7 @@ def reconstruct(
     else:
         run = _create(path, chosen, request, capture, split, where, budget, on_compile)
     if not run.finished:
-        _fit(run, chosen, where, on_compile, on_start, on_snapshot, capture.select(_thinned(split.test)))
+        fit_run(run, chosen, where, on_compile, on_start, on_snapshot, capture.select(thinned(split.test)))
     return run
 
 
@@ -124,8 +132,20 @@ def _create(
         most = request.steps or _MOST_STEPS
         boxed, to_user = normalise.move(loaded, frame.to_box), frame.to_box.inverse()
         cfg = replace(cfg, steps=min(most, _within_budget(method, cfg, boxed, to_user, device, budget)))
+    document = describe(method, request, cfg, frame, split, selected, loaded)
+    return runs.create(
+        path, document, replace(loaded, splits=()), provenance_of(selected, request, method.priors_of(cfg))
+    )
+
+
+def describe(
+    method: Method, request: Request, cfg: Any, frame: Frame, split: Split, selected: Capture, loaded: Capture
+) -> dict[str, Any]:
+    """The config.json of a run of views as they are `selected`, and as they were `loaded`."""
     sizes = [(v.image.width, v.image.height) for v in selected.views]
-    document = {
+    targets = getattr(cfg, TARGETS, ())
+    asked = [f"repaired views look from {len(targets)} cameras that were given"] if targets else []
+    return {
         "request": configs.to_plain(request),
         "method": configs.to_plain(cfg),
         "field": {"kind": request.field, "config": configs.to_plain(method.field_config(cfg))},
@@ -135,11 +155,21 @@ def _create(
         "split": asdict(split),
         "photo_sizes": sorted(set(sizes)),
         "work_sizes": sorted({(v.image.width, v.image.height) for v in loaded.views}),
-        "assumed": list(loaded.notes),
+        "assumed": [*loaded.notes, *asked],
     }
-    return runs.create(
-        path, document, replace(loaded, splits=()), _provenance(selected, request, method.priors_of(cfg))
-    )
+
+
+def targets_setting(method: Method, path: Path) -> str:
+    """The setting of wanted cameras, from a file in the capture's own frame."""
+    if TARGETS not in {f.name for f in fields(method.config)}:
+        raise UserError(
+            f"method {method.name} looks from no cameras of its own",
+            got="--target-poses",
+            accepted="a method that repairs views: difix3d",
+            do="Leave it out, or change --method.",
+        )
+    cameras, _ = transforms_camera.read_file(path, None)
+    return f"{TARGETS}={json.dumps(creeping.of(cameras))}"
 
 
 def _within_budget(
@@ -191,7 +221,7 @@ def _reopen(path: Path, method: Method, request: Request, capture: Capture, spli
     return run
 
 
-def _fit(
+def fit_run(
     run: Run,
     method: Method,
     device: torch.device,
@@ -200,6 +230,7 @@ def _fit(
     on_snapshot: Callable[[Snapshot], None],
     held_out: Capture,
 ) -> None:
+    """Fit a run that was created, from its last checkpoint on where it has one, and measure it."""
     capture = loading.load(run.capture(), max(map(max, run.config["work_sizes"])))
     to_user = run.to_user
     boxed = normalise.move(capture, to_user.inverse())
@@ -233,7 +264,7 @@ def _split_of(run: Run, views: int) -> Split:
     return Split(str(stored.get("name")), tuple(stored["train"]), tuple(stored["test"]))
 
 
-def _thinned(ids: Sequence[int]) -> list[int]:
+def thinned(ids: Sequence[int]) -> list[int]:
     """At most `MAX_MEASURED` of some views, evenly spread."""
     return list(ids) if len(ids) <= MAX_MEASURED else list(protocols.spread(ids, MAX_MEASURED))
 
@@ -241,7 +272,7 @@ def _thinned(ids: Sequence[int]) -> list[int]:
 def _finish(run: Run, capture: Capture, held_out: Capture, last: Snapshot | None, seconds: float) -> None:
     """Measure the fit on its own inputs and on views that were held out, and close the run."""
     field = last.field if last is not None else load_field(run)
-    shown_inputs = capture.select(_thinned(range(len(capture))))
+    shown_inputs = capture.select(thinned(range(len(capture))))
     found = evaluation.measure(run, field, shown_inputs, evaluation.INPUTS)
     metrics: dict[str, Any] = {
         "seconds": round(seconds, 1),
@@ -269,7 +300,8 @@ def _show(pairs: list[tuple[torch.Tensor, torch.Tensor]], path: Path) -> None:
     io.write_png(path, torch.cat([torch.cat([p[row] for p in alike], 1) for row in (0, 1)], 0))
 
 
-def _provenance(capture: Capture, request: Request, priors: tuple[str, ...]) -> dict[str, Any]:
+def provenance_of(capture: Capture, request: Request, priors: tuple[str, ...]) -> dict[str, Any]:
+    """Where a run comes from."""
     known = [{"name": Path(p).name, "sha256": sha256(weights.file_of(p))} for p in priors]
     return {
         **provenance.describe(capture),

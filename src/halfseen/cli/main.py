@@ -20,12 +20,14 @@ from typing import Annotated, Any
 import tyro
 
 from halfseen import __version__
+from halfseen.cli.batch import Batch
 from halfseen.cli.bench import BenchClaims, BenchSpeed
 from halfseen.cli.data import DataCheck, DataConvert, DataInfo
 from halfseen.cli.demo import Demo
 from halfseen.cli.doctor import Doctor
 from halfseen.cli.evaluate import Compare, Evaluate
 from halfseen.cli.export import Export, Report
+from halfseen.cli.fix import Fix, Improve
 from halfseen.cli.info import Info
 from halfseen.cli.pairs import PriorPairs, PriorTau
 from halfseen.cli.prior import PriorInfo, PriorList, PriorPublish, PriorSample, PriorTrain
@@ -71,6 +73,9 @@ Command = (
         _sub("prior", description="Learned priors: list, describe, train, make pairs for, publish, sample."),
     ]
     | Annotated[BenchCommand, _sub("bench", description="Measure halfseen itself: speed, and the claims of papers.")]
+    | Annotated[Fix, _sub("fix")]
+    | Annotated[Batch, _sub("batch")]
+    | Annotated[Improve, _sub("improve")]
     | Annotated[Info, _sub("info")]
     | Annotated[Doctor, _sub("doctor")]
     | Annotated[Demo, _sub("demo")]
@@ -85,6 +90,9 @@ COMMANDS = (
     "data",
     "prior",
     "bench",
+    "batch",
+    "fix",
+    "improve",
     "info",
     "doctor",
     "demo",
@@ -106,6 +114,9 @@ _RECORDS = (
     DataConvert,
     DataMake,
     DataRender,
+    Batch,
+    Fix,
+    Improve,
     PriorInfo,
     PriorTrain,
     PriorPairs,
@@ -122,7 +133,7 @@ _MARKERS = (
     tyro.conf.HelptextFromCommentsOff,
 )
 _NO_MEMORY = "memory ran out: got less than the task needs; accepted: a smaller task. Lower --max-size or --views."
-_INTERRUPTED = "interrupted; the same command goes on where it stopped if it is given --resume (reconstruct), or as it is (data make, data render, prior train, prior pairs, bench)."
+_INTERRUPTED = "interrupted; the same command goes on where it stopped if it is given --resume (reconstruct), or as it is (data make, data render, prior train, prior pairs, batch, bench)."
 # How torch words a failed allocation, which it raises as a RuntimeError.
 _ALLOCATION = ("not enough memory", "out of memory")
 # What terminals are told about colours.

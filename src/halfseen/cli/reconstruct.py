@@ -26,10 +26,10 @@ class Reconstruct:
     """A folder in any supported layout, photos, or a video."""
     out: Path | None = None
     """The run folder (default: runs/CAPTURE-METHOD)."""
-    method: Literal["auto", "plain", "diffusionerf"] = "auto"
+    method: Literal["auto", "plain", "diffusionerf", "difix3d"] = "auto"
     """Which system rebuilds the scene; auto is plain for now."""
     variant: str | None = None
-    """A variant of the method (plain: classic, basic; diffusionerf: prior, geometric, geometric-prior)."""
+    """A variant of the method (plain: classic, basic; diffusionerf: prior, geometric, geometric-prior; difix3d: plus, progressive, at-once, renders-only, per-step, base)."""
     field: Literal["hashgrid", "triplane", "gaussians"] | None = None
     """What the scene is made of."""
     views: int | None = None
@@ -52,6 +52,8 @@ class Reconstruct:
     """Same photos, seed and machine give the same bytes."""
     prior: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="ROLE=NAME[:WEIGHT]")] = ()
     """Use another prior (a name from 'halfseen prior list', or a folder), or another weight for it."""
+    target_poses: Path | None = None
+    """Cameras that difix3d's repaired views look from (JSON as for render --cameras; default: around the photos)."""
     resume: bool = False
     """Go on with the run in --out where it stopped."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="A.B=C")] = ()
@@ -102,6 +104,7 @@ class Reconstruct:
                 resume=self.resume,
                 settings=self.set,
                 priors=self.prior,
+                target_poses=self.target_poses,
                 on_compile=compiling(),
                 on_start=start,
                 on_snapshot=step,

@@ -41,8 +41,10 @@ class Render:
     """Also write video.mp4."""
     fps: float = 24.0
     """Pictures a second of the video."""
-    fix: bool | None = None
-    """Repair every picture with a fixer, or (--no-fix) show them as they are. Without it: as the run's method does."""
+    fix: bool = False
+    """Repair every picture with a fixer, whatever the run's method does."""
+    no_fix: bool = False
+    """Show the scene as it is, where the run's method would repair every picture."""
     fixer: str | None = None
     """The fixer for --fix: a name from `prior list` or a folder."""
 
@@ -58,7 +60,7 @@ class Render:
         fps = self.fps if self.video else None
         for i, frame in enumerate(
             framing.write(
-                iter(api.render(run, cameras, fix=self.fix, fixer=self.fixer)), cameras, self.out, run, fps=fps
+                iter(api.render(run, cameras, fix=self._fix(), fixer=self.fixer)), cameras, self.out, run, fps=fps
             ),
             1,
         ):
@@ -67,6 +69,13 @@ class Render:
         print(f"{len(cameras)} frames in {self.out}")
         shares = framing.seen_shares(tallied).items()
         print("pixels seen by photos: " + ", ".join(f"{100 * share:.0f} % {name}" for name, share in shares))
+
+    def _fix(self) -> bool | None:
+        if self.fix and self.no_fix:
+            raise UserError(
+                "--fix and --no-fix exclude each other", got="both", accepted="one or none", do="Leave one out."
+            )
+        return True if self.fix else False if self.no_fix else None
 
     def _cameras(self, run: Run) -> Cameras:
         from halfseen import api

@@ -21,6 +21,12 @@ CONFIGS: dict[str, type[hashgrid.Config] | type[triplane.Config] | type[gaussian
 }
 
 
+def kind_of(field: object) -> str:
+    """The name of a field's kind."""
+    kinds = {"hashgrid": hashgrid.HashGrid, "triplane": triplane.Triplane, "gaussians": gaussians.Gaussians}
+    return next(name for name, kind in kinds.items() if isinstance(field, kind))
+
+
 def create(
     to_user: Similarity,
     config: Config,

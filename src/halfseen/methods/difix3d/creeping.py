@@ -12,6 +12,7 @@ from halfseen.cameras.cameras import Cameras, concat, make
 from halfseen.cameras.rotations import slerp
 from halfseen.cameras.similarity import Similarity
 from halfseen.data import normalise
+from halfseen.images import resize
 from halfseen.methods.difix3d.config import Pose, Updates
 from halfseen.poses import around, warping
 
@@ -21,7 +22,10 @@ _BOX = "the box"
 def targets(given: tuple[Pose, ...], to_user: Similarity, captured: Cameras, cfg: Updates) -> Cameras:
     """The wanted cameras in the box frame: those that are given in the user's frame, else some around the captured ones."""
     if given:
-        wanted = concat([_camera(pose) for pose in given])
+        first = _camera(given[0])
+        # All are looked at in pictures of one size, as coarse as the photos.
+        size = resize.fit(*first.size(), max(captured.size()))
+        wanted = concat([_camera(pose).resized(*size) for pose in given])
         return to_user.inverse().cameras(wanted)
     frame = normalise.of_box(Similarity.identity(), captured, _BOX)
     return around.path(captured, frame, cfg.targets)

@@ -156,6 +156,14 @@ def panels(fit: Fit) -> dict[str, Tensor]:
     return {"photo-render": torch.cat([resize.resize(view.image.read()[..., :3], *size), rgb], 1)}
 
 
+def begun(field: kinds.AnyField) -> State:
+    """What a checkpoint would keep of a fit that came to this field, however that was."""
+    return {
+        "field": field.state(),
+        "loop": {"per_ray": torch.tensor(rays.FIRST_PER_RAY, dtype=torch.float64)},
+    }
+
+
 def _geometry(capture: Capture, stored: dict[str, Tensor] | None, cfg: Config, device: torch.device) -> Geometry | None:
     """What stereo knows, if the fit wants to know; Gaussians that begin at known points and heed no depth do not."""
     if not cfg.geometry:

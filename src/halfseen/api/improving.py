@@ -1,0 +1,129 @@
+"""Improve what is there already: a run, or splats that another program trained, taught by repaired views of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from halfseen.api import evaluation
+from halfseen.api.reconstruction import describe, fit_run, provenance_of, targets_setting, thinned
+from halfseen.api.requests import DEFAULT_MAX_SIZE, method_config, request_of
+from halfseen.common.errors import UserError, quote
+from halfseen.common.jsonfile import write_json
+from halfseen.data import formats, normalise, splat_files
+from halfseen.data import load as loading
+from halfseen.data.capture import Capture, Split
+from halfseen.data.normalise import Frame
+from halfseen.fields import gaussian_files, gaussians, kinds
+from halfseen.methods.contract import Estimate, OnCompile
+from halfseen.methods.difix3d.algorithm import METHOD
+from halfseen.methods.photometric.fit import begun
+from halfseen.poses import framing
+from halfseen.runs import provenance
+from halfseen.runs import run as runs
+from halfseen.runs.fields import load_field
+from halfseen.runs.run import Run
+from halfseen.runs.snapshot import Snapshot
+
+STEPS = 400
+# What improved by how much, in the run's folder.
+IMPROVED = "improved.json"
+_ALL = "all views of the capture"
+# Gaussians that there may be after improving, as a share of those before.
+_ROOM = 1.25
+
+
+def improve(
+    source: str | Path,
+    *,
+    capture: Capture | str | Path | None = None,
+    out: str | Path,
+    variant: str = "plus",
+    steps: int = STEPS,
+    max_size: int = DEFAULT_MAX_SIZE,
+    seed: int = 0,
+    settings: tuple[str, ...] = (),
+    priors: tuple[str, ...] = (),
+    target_poses: str | Path | None = None,
+    on_compile: OnCompile = lambda done, parts: None,
+    on_start: Callable[[Run, Estimate | None], None] = lambda run, estimate: None,
+    on_snapshot: Callable[[Snapshot], None] = lambda snapshot: None,
+) -> Run:
+    """Go on from a run, or from splats (.ply, .splat) in the frame of a capture, by `steps` of difix3d; returns the new run.
+
+    A run brings its own photos; with its capture, what it held out is measured before and after, and never learned from.
+    """
+    photos = formats.read([Path(capture)]) if isinstance(capture, str | Path) else capture
+    field, selected, held_out, split, frame = _begin(Path(source), photos, max_size)
+    loaded = loading.load(selected, max_size)
+    if target_poses is not None:
+        settings = (*settings, targets_setting(METHOD, Path(target_poses)))
+    kind = kinds.kind_of(field)
+    request = request_of(METHOD, variant, kind, split, max_size, seed, steps, settings, priors)
+    cfg = method_config(METHOD, request, loaded)
+    # The base fit is what is there.
+    cfg = replace(cfg, base=0.0, fit=replace(cfg.fit, **{kind: _roomy(field)}))
+    METHOD.warm_up(cfg, loaded, torch.device("cpu"), on_compile)
+    document = describe(METHOD, request, cfg, frame, split, selected, loaded)
+    document["assumed"] = [*document["assumed"], f"goes on from {source}"]
+    facts = {**provenance_of(selected, request, METHOD.priors_of(cfg)), "goes_on_from": str(source)}
+    run = runs.create(Path(out), document, replace(loaded, splits=()), facts)
+    run.save(cfg.base_steps, begun(field))
+    shown = held_out if len(held_out) else selected.select(thinned(range(len(selected))))
+    name = evaluation.HELD_OUT if len(held_out) else evaluation.INPUTS
+    before = evaluation.measure(run, field, shown, name, finished=False)
+    fit_run(run, METHOD, torch.device("cpu"), on_compile, on_start, on_snapshot, held_out)
+    after = evaluation.measure(run, load_field(run), shown, name)
+    write_json(run.path / IMPROVED, {"views": name, **compared(before.numbers, after.numbers)})
+    return run
+
+
+def compared(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Means before and after, and what each view gained in dB."""
+    gained = {k: round(v["psnr"] - before["views"][k]["psnr"], 3) for k, v in after["views"].items()}
+    return {"before": before["mean"], "after": after["mean"], "gained": gained}
+
+
+def _begin(source: Path, photos: Capture | None, size: int) -> tuple[kinds.AnyField, Capture, Capture, Split, Frame]:
+    """(field, inputs, held-out views, split, frame) of what is to be improved."""
+    if source.is_dir():
+        run = runs.open_run(source)
+        field, capture = load_field(run), photos or run.capture()
+        assert isinstance(field, kinds.AnyField)
+        split = _split_of(run, photos)
+        frame = normalise.of_box(run.to_user.inverse(), capture.cameras(), run.config["normalised_by"])
+    else:
+        if photos is None:
+            raise UserError(
+                f"{quote(str(source))} needs the photos that it was made from",
+                got="no --capture",
+                accepted="a capture with cameras in the frame of the splats",
+                do="Name it with --capture.",
+            )
+        capture = photos
+        split = Split(_ALL, tuple(range(len(capture))), ())
+        frame = framing.measure(loading.load(capture, size))
+        field = gaussian_files.field_of(splat_files.read(source), frame.to_box.inverse())
+    held_out = capture.select(thinned(split.test))
+    return field, capture.select(split.train), held_out, split, frame
+
+
+def _split_of(run: Run, photos: Capture | None) -> Split:
+    """The run's own split where the capture is its own; else everything is an input."""
+    if photos is not None and provenance.same_inputs(run, photos):
+        stored = run.config["split"]
+        return Split(str(stored["name"]), tuple(stored["train"]), tuple(stored["test"]))
+    count = len(photos if photos is not None else run.capture())
+    return Split(_ALL, tuple(range(count)), ())
+
+
+def _roomy(field: kinds.AnyField) -> kinds.Config:
+    """The field's own config; Gaussians may become a few more."""
+    config = field.config
+    if isinstance(config, gaussians.Config):
+        return replace(config, most=max(config.most, round(_ROOM * config.start)))
+    return config

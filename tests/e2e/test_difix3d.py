@@ -1,0 +1,173 @@
+"""Difix3D+ from the command line: rebuild, render, repair pictures, improve runs and splats."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from support import cli
+
+from halfseen import api
+from halfseen.cli.main import main
+from halfseen.common.config import to_plain
+from halfseen.images import io
+from halfseen.methods.difix3d import training
+from halfseen.priors import weights
+from halfseen.priors.ema import named
+from halfseen.priors.networks import fixer_small
+
+
+def run_cli(*arguments: object) -> None:
+    assert cli(*arguments) == 0
+
+
+QUICK = (
+    "--max-size", "48", "--steps", "12", "--field", "gaussians", "--set", "fit.gaussians.start=300",
+    "--set", "fit.gaussians.most=400", "--set", "updates.rounds=2", "--set", "updates.targets=2",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fixer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained small fixer as a folder of weights: it changes little, but it changes."""
+    cfg = training.Config(network=fixer_small.Config(widths=(16, 32), blocks=1, heads=2))
+    folder = tmp_path_factory.mktemp("prior") / "fixer"
+    facts = {"name": "tiny", "role": "fixer", "recipe": "fixer", "config": to_plain(cfg), "step": 0, "samples": 0}
+    weights.save(folder, named(training.networks(cfg)), facts, "# tiny")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rebuilt(still_life_folder: Path, fixer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of Difix3D+."""
+    out = tmp_path_factory.mktemp("runs") / "plus"
+    run_cli("reconstruct", still_life_folder, "--out", out, "--method", "difix3d", "--prior", f"fixer={fixer}", *QUICK,
+        "--set", "guard.trial_share=0.5", "--set", "guard.strengths=[0.5, 1.0]")  # fmt: skip
+    return out
+
+
+def test_a_run_says_what_was_repaired(rebuilt: Path) -> None:
+    config = json.loads((rebuilt / "config.json").read_text())
+    assert config["request"]["variant"] == "plus"
+    steps = [json.loads(line) for line in (rebuilt / "events.jsonl").read_text().splitlines()]
+    last = [e for e in steps if e["event"] == "step"][-1]
+    assert last["losses"]["prior_calls"] == 3 + 2 * 2
+    assert last["losses"]["strength"] in (0.5, 1.0)
+    assert 0 <= last["losses"]["accepted"] <= 1
+    known = json.loads((rebuilt / "provenance.json").read_text())
+    assert known["priors"]
+    assert "follows the prior" in known["invented"]
+
+
+def test_pictures_are_repaired_unless_somebody_says_no(rebuilt: Path, fixer: Path, tmp_path: Path) -> None:
+    shown = {}
+    for name, more in (("as-it-is", ()), ("fixed", ("--fix",)), ("plain", ("--no-fix",))):
+        run_cli("render", rebuilt, "--orbit", "1", "--size", "32", "--out", tmp_path / name, *more)
+        shown[name] = io.read(tmp_path / name / "rgb" / "00000.png")
+    assert torch.equal(shown["as-it-is"], shown["fixed"])
+    assert not torch.equal(shown["as-it-is"], shown["plain"])
+
+
+def test_any_run_can_be_repaired_and_improved(
+    still_life_folder: Path, fixer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = tmp_path / "plain"
+    run_cli("reconstruct", still_life_folder, "--out", plain, "--max-size", "48", "--steps", "20", "--field", "gaussians",
+        "--set", "gaussians.start=300", "--set", "gaussians.most=400")  # fmt: skip
+    run_cli("render", plain, "--orbit", "1", "--size", "32", "--out", tmp_path / "as-it-is")
+    run_cli("render", plain, "--orbit", "1", "--size", "32", "--out", tmp_path / "fixed", "--fix", "--fixer", fixer)
+    first, second = (io.read(tmp_path / n / "rgb" / "00000.png") for n in ("as-it-is", "fixed"))
+    assert not torch.equal(first, second)
+    run_cli("export", plain, "--to", tmp_path / "scene.ply")
+    few = ("--steps", "6", "--max-size", "48", "--prior", f"fixer={fixer}", "--set", "updates.rounds=1", "--set",
+        "updates.targets=2", "--set", "guard.trials=0")  # fmt: skip
+    for source in (plain, tmp_path / "scene.ply"):
+        capsys.readouterr()
+        out = tmp_path / f"better-{source.stem}"
+        run_cli("improve", source, "--capture", still_life_folder, "--out", out, *few)
+        assert "before" in capsys.readouterr().out
+        found = json.loads((out / "improved.json").read_text())
+        held = source == plain
+        assert found["views"] == ("held-out" if held else "inputs")
+        # A good start is not thrown away.
+        assert found["after"]["psnr"] > found["before"]["psnr"] - 1
+        config = json.loads((out / "config.json").read_text())
+        assert f"goes on from {source}" in config["assumed"]
+        assert json.loads((out / "provenance.json").read_text())["goes_on_from"] == str(source)
+    assert main(["improve", str(tmp_path / "scene.ply"), "--out", str(tmp_path / "none")]) == 2
+    assert "--capture" in capsys.readouterr().err
+
+
+def test_repaired_views_look_from_where_they_are_told(
+    still_life_folder: Path, fixer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = still_life_folder / "transforms.json"
+    run_cli("reconstruct", still_life_folder, "--out", tmp_path / "run", "--method", "difix3d", "--prior", f"fixer={fixer}",
+        *QUICK, "--set", "guard.trials=0", "--target-poses", wanted)  # fmt: skip
+    run = api.open_run(tmp_path / "run")
+    assert len(run.config["method"]["targets"]) == 5
+    assert any("5 cameras that were given" in note for note in run.config["assumed"])
+    lesson = run.load()[1]["lesson"]
+    assert lesson["rgb"].shape[0] == 5
+    assert (
+        main(["reconstruct", str(still_life_folder), "--out", str(tmp_path / "no"), "--target-poses", str(wanted)]) == 2
+    )
+    assert "difix3d" in capsys.readouterr().err
+
+
+def test_pictures_of_anybody_are_repaired_beside_the_photo_most_like_them(fixer: Path, tmp_path: Path) -> None:
+    (tmp_path / "renders").mkdir()
+    (tmp_path / "photos").mkdir()
+    rng = torch.Generator().manual_seed(0)
+    for i in range(2):
+        small = torch.rand(6, 8, 3, generator=rng).repeat_interleave(8, 0).repeat_interleave(8, 1)
+        io.write_png(tmp_path / "photos" / f"photo-{i}.png", small)
+        io.write_png(tmp_path / "renders" / f"view-{i}.png", (0.5 * small + 0.1)[:45, :61])
+    run_cli(
+        "fix", tmp_path / "renders", "--reference", tmp_path / "photos", "--out", tmp_path / "out", "--prior", fixer
+    )
+    rows = json.loads((tmp_path / "out" / "fixed.json").read_text())["pictures"]
+    assert [r["references"] for r in rows] == [["photo-0.png"], ["photo-1.png"]]
+    assert io.read(tmp_path / "out" / "view-0.png").shape == (45, 61, 3)
+    assert all(r["changed"] > 0 and r["expected_error"] > 0 for r in rows)
+    run_cli("fix", tmp_path / "renders" / "view-0.png", "--out", tmp_path / "alone", "--prior", fixer)
+    assert json.loads((tmp_path / "alone" / "fixed.json").read_text())["pictures"][0]["references"] == []
+    (tmp_path / "empty").mkdir()
+    assert main(["fix", str(tmp_path / "empty"), "--out", str(tmp_path / "x"), "--prior", str(fixer)]) == 2
+
+
+def test_pairs_are_made_once_and_learned_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "pairs"
+    asked = ("prior", "pairs", "--out", out, "--count", "2", "--families", "clevr", "--strategies", "underfit", "--fields",
+        "gaussians", "--steps", "8", "--size", "48", "40")  # fmt: skip
+    run_cli(*asked)
+    document = json.loads((out / "pairs.json").read_text())
+    assert len(document["train"]) > 0
+    times = {p: p.stat().st_mtime_ns for p in out.rglob("*.png")}
+    run_cli(*asked)
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*.png")} == times
+
+
+def test_many_captures_are_rebuilt_once(
+    still_life_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = {"steps": 3, "max_size": 32, "field": "gaussians"}
+    entries = [{"capture": str(still_life_folder), "name": n, **few} for n in ("a", "b")]
+    (tmp_path / "list.json").write_text(json.dumps([*entries, {"capture": "nowhere", "name": "c"}]))
+    asked = ["batch", str(tmp_path / "list.json"), "--out", str(tmp_path / "runs"), "--views", "2", "--workers", "2"]
+    assert main(asked) == 2
+    assert "c failed" in capsys.readouterr().err
+    rows = {r["name"]: r for r in json.loads((tmp_path / "runs" / "batch.json").read_text())["runs"]}
+    assert [rows[n]["state"] for n in "abc"] == ["done", "done", "failed"]
+    assert rows["a"]["psnr_held_out"] == rows["b"]["psnr_held_out"]
+    (tmp_path / "list.txt").write_text(f"# one\n{still_life_folder}\n")
+    assert main(["batch", str(tmp_path / "list.txt"), "--out", str(tmp_path / "more"), "--views", "2", "--steps", "2",
+        "--max-size", "32", "--field", "gaussians"]) == 0  # fmt: skip
+    assert main(asked) == 2
+    rows = {r["name"]: r for r in json.loads((tmp_path / "runs" / "batch.json").read_text())["runs"]}
+    assert [rows[n]["state"] for n in "abc"] == ["was there", "was there", "failed"]
+    (tmp_path / "list.json").write_text(json.dumps([{"capture": "x", "stepz": 3}]))
+    assert main(asked) == 2
+    assert "stepz" in capsys.readouterr().err
