@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support import POINTS, dotted, random_cameras, random_poses
 
 from halfseen.cameras import rays
+from halfseen.cameras.cameras import make
 from halfseen.cameras.lens import Lens
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.errors import UserError
@@ -297,3 +298,31 @@ def cut_outs():
     camera = random_cameras(2, 0)
     sized = replace(camera, sizes=torch.tensor([[8, 8]] * 2))
     return [View(f"v{i}", PictureArray(rgb), sized[i], mask=PictureArray(mask)) for i in range(2)]
+
+
+def test_two_groups_of_cameras_are_told_apart_and_the_larger_is_fitted() -> None:
+    c2w = torch.eye(4, dtype=torch.float64).repeat(7, 1, 1)
+    c2w[:, 0, 3] = torch.tensor([0.0, 5.0, 0.1, 5.2, 0.3, -0.2, 5.1], dtype=torch.float64)
+    cameras = make(c2w, (10.0, 10.0, 4.0, 4.0), (8, 8))
+    split = protocols.clusters(cameras)
+    assert split.train == (0, 2, 4, 5)
+    assert split.test == (1, 3, 6)
+    same = make(torch.eye(4, dtype=torch.float64).repeat(3, 1, 1), (10.0, 10.0, 4.0, 4.0), (8, 8))
+    with pytest.raises(UserError, match="two groups"):
+        protocols.clusters(same)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("walk-a/000.png", "walk-b/000.png", "walk-a/001.png"),
+        ("images/eval_000.png", "images/train_000.png", "images/eval_001.png"),
+        ("images/a/7.png", "images/b/1.png", "images/a/8.png"),
+    ],
+)
+def test_the_first_of_two_walks_is_fitted(names: tuple[str, ...]) -> None:
+    split = protocols.walks(names)
+    assert split.train == (0, 2)
+    assert split.test == (1,)
+    with pytest.raises(UserError, match="two walks"):
+        protocols.walks(names[:1])

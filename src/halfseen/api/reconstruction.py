@@ -69,6 +69,7 @@ def reconstruct(
     field: str | None = None,
     views: int | None = None,
     view_ids: Sequence[int] | None = None,
+    split_by: str | None = None,
     max_size: int = DEFAULT_MAX_SIZE,
     steps: int | None = None,
     budget: float | None = None,
@@ -93,8 +94,8 @@ def reconstruct(
     if resume and method == "auto" and out is not None:
         method = str(runs.open_run(Path(out)).config["request"]["method"])
     chosen = method_named(method)
-    split = protocols.choose(capture, views, view_ids)
-    if resume and views is None and view_ids is None and out is not None:
+    split = protocols.choose(capture, views, view_ids, split_by)
+    if resume and views is None and view_ids is None and split_by is None and out is not None:
         split = _split_of(runs.open_run(Path(out)), len(capture))
     if target_poses is not None:
         settings = (*settings, targets_setting(chosen, Path(target_poses)))

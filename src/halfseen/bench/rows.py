@@ -28,6 +28,13 @@ class Row:
 
 
 PLAIN_ROWS = (Row("plain basic", "plain", "basic"), Row("plain classic", "plain", "classic"))
+# The stages of Difix3D+ (table 4 of the paper), for both kinds of field.
+_STAGES = ("base", "renders-only", "at-once", "progressive", "plus", "per-step")
+_DIFIX3D = tuple(
+    Row(f"{stage}, {kind}", "difix3d", stage, field=kind, base="" if stage == "base" else f"base, {kind}")
+    for kind in ("gaussians", "hashgrid")
+    for stage in _STAGES
+)
 # The rows of each method's claims, beside plain's.
 ROWS: dict[str, tuple[Row, ...]] = {
     "plain": (),
@@ -36,14 +43,8 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row("geometric + prior", "diffusionerf", "geometric-prior"),
         Row("classic + prior", "diffusionerf", "prior"),
     ),
+    "difix3d": _DIFIX3D,
 }
-# The paper's ablation (table 4), for both kinds of field.
-_STAGES = ("base", "renders-only", "at-once", "progressive", "plus", "per-step")
-ROWS["difix3d"] = tuple(
-    Row(f"{stage}, {kind}", "difix3d", stage, field=kind, base="" if stage == "base" else f"base, {kind}")
-    for kind in ("hashgrid", "gaussians")
-    for stage in _STAGES
-)
 _BASE = "classic + prior"
 # What happens when one thing is changed.
 ABLATIONS: dict[str, tuple[Row, ...]] = {

@@ -13,15 +13,18 @@ from halfseen.metrics.distribution import normalised_swd
 
 # Resamples and coverage of the paired bootstrap.
 _RESAMPLES, _COVERAGE = 4000, 0.95
-_SHOWN = ("psnr", "psnr_masked", "ssim", "flip", "swd_normalised", "depth_abs_rel")
+_SHOWN = (
+    "psnr", "psnr_masked", "ssim", "flip", "swd_normalised", "swd_of_base", "depth_abs_rel", "reprojection_colour_error",
+    "strength", "accepted", "prior_calls", "prior_seconds",
+)  # fmt: skip
 # What is better when it is smaller.
-_LOWER = ("depth_abs_rel", "swd_normalised")
+_LOWER = ("depth_abs_rel", "swd_normalised", "swd_of_base", "reprojection_colour_error")
 # What rows are read beside each other for.
 _GAINS = ("psnr", "flip", "depth_abs_rel")
 # The row at which the normalised SWD is 1, and what cheap tricks make of its renderings: row of the table, suffix of its numbers.
 BASE = "plain basic"
 CONTROLS = {"tuned unsharp mask": "unsharp", "matched noise": "noise"}
-# (words, row, the row it is compared with, number, least difference) at 3 views.
+# (words, row, the row it is compared with, number, least difference) at 3 views; compared with none, the number itself.
 AIMS = (
     ("classic over basic at 3 views, PSNR in dB", "plain classic", "plain basic", "psnr", 2.0),
     ("geometric + prior over plain basic, PSNR in dB", "geometric + prior", "plain basic", "psnr", 3.0),
@@ -32,20 +35,36 @@ AIMS = (
     ("geometric + prior over geometric, relative depth error", "geometric + prior", "geometric", "depth_abs_rel", 0.0),
     ("classic + prior over the tuned unsharp mask, normalised SWD", "classic + prior", "tuned unsharp mask", "swd_normalised", 0.0),
     ("classic + prior over matched noise, normalised SWD", "classic + prior", "matched noise", "swd_normalised", 0.0),
+    *(
+        aim
+        for kind in ("hashgrid", "gaussians")
+        for aim in (
+            (f"Difix3D+ over its base, {kind}, PSNR in dB", f"plus, {kind}", f"base, {kind}", "psnr", 1.0),
+            (f"Difix3D+, {kind}, SWD beyond the floor as a share of its base's", f"plus, {kind}", "", "swd_of_base", 0.5),
+            (f"progressive over at once, {kind}, PSNR in dB", f"progressive, {kind}", f"at-once, {kind}", "psnr", 0.0),
+            (f"progressive over renders only, {kind}, colour error between views", f"progressive, {kind}", f"renders-only, {kind}", "reprojection_colour_error", 0.0),
+            (f"Difix3D+ over renders only, {kind}, colour error between views", f"plus, {kind}", f"renders-only, {kind}", "reprojection_colour_error", 0.0),
+        )
+    ),
 )  # fmt: skip
 
 
 def normalised(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The cells, each with its SWD as a share of the base row's of the same scene, views and seed, floor taken off both.
+    """The cells, each with its SWD as a share of the base row's of the same scene, views and seed, floor taken off both; and of that
+    of the row that it is to be read beside.
 
     Where the base row is not farther from the photos than they are from each other, there is no such number.
     """
     base = {_place(c): c["metrics"]["swd"] for c in cells if c["row"] == BASE and "swd" in c["metrics"]}
+    own_base = {(c["row"], *_place(c)): c["metrics"]["swd"] for c in cells if "swd" in c["metrics"]}
     out = []
     for c in cells:
         found, one = c["metrics"], base.get(_place(c))
         if one is not None and "swd" in found and one > found["swd_floor"]:
             found = found | {"swd_normalised": normalised_swd(found["swd"], found["swd_floor"], one)}
+        own = own_base.get((c.get("way", {}).get("base", ""), *_place(c)))
+        if own is not None and "swd" in found and own > found["swd_floor"]:
+            found = found | {"swd_of_base": normalised_swd(found["swd"], found["swd_floor"], own)}
         out.append({**c, "metrics": found})
     return out
 
@@ -117,7 +136,7 @@ def beside(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def paired(
     cells: Sequence[dict[str, Any]], row: str, base: str, key: str, views: int
 ) -> tuple[float, float, float, int]:
-    """(mean difference of two rows over the same scenes, lower and upper end of its interval, number of scenes).
+    """(mean difference of two rows over the same scenes, or of one row without a base its mean, lower and upper end of its interval, number of scenes).
 
     Seeds of one scene are no new scenes: they are averaged before scenes are drawn again.
     """
@@ -128,8 +147,8 @@ def paired(
     }
     by_scene: dict[str, list[float]] = {}
     for (r, scene, seed), value in named.items():
-        if r == row and (base, scene, seed) in named:
-            by_scene.setdefault(scene, []).append(value - named[base, scene, seed])
+        if r == row and (not base or (base, scene, seed) in named):
+            by_scene.setdefault(scene, []).append(value - (named[base, scene, seed] if base else 0.0))
     if not by_scene:
         return 0.0, 0.0, 0.0, 0
     difference = np.array([fmean(v) for v in by_scene.values()])

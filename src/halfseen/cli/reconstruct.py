@@ -36,6 +36,8 @@ class Reconstruct:
     """Use this many input views, chosen by the capture's protocol; the rest is held out."""
     view_ids: str | None = None
     """Use exactly these views, such as 1,10,19 (see 'halfseen data info')."""
+    split: Literal["clusters", "walks"] | None = None
+    """Hold out by place: the smaller of two clusters of cameras, or the second of two walks (names in two folders)."""
     profile: Literal["small", "paper"] = "small"
     """Sizes of networks and fields: small ones for a laptop, or those of the method's paper."""
     max_size: int = 256
@@ -96,6 +98,7 @@ class Reconstruct:
                 field=self.field,
                 views=self.views,
                 view_ids=_ids(self.view_ids),
+                split_by=self.split,
                 max_size=self.max_size,
                 steps=self.steps,
                 budget=None if self.budget is None else seconds_of(self.budget),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+import torch
+
+from halfseen.cameras.cameras import Cameras
 from halfseen.common.errors import UserError
 from halfseen.data.capture import Capture, Split
 
@@ -12,6 +16,10 @@ LLFF_HOLD = 8
 DTU_INPUTS = (25, 22, 28, 40, 44, 48, 0, 8, 13)
 DTU_EXCLUDED = (3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 36, 37, 38, 39)
 DTU_VIEWS = 49
+# Splits that are asked for by name; rounds of k-means after which it has long settled.
+CLUSTERS, WALKS = "clusters", "walks"
+NAMED = (CLUSTERS, WALKS)
+_KMEANS, _WALKS = 100, 2
 # Numbers of inputs that the protocol is printed for.
 DTU_COUNTS = (3, 6, 9)
 
@@ -62,13 +70,58 @@ def dtu_splits(numbers: Sequence[int]) -> tuple[Split, ...]:
     return tuple(splits)
 
 
-def choose(capture: Capture, count: int | None, ids: Sequence[int] | None) -> Split:
-    """The split that `--views` or `--view-ids` asks for.
+def clusters(cameras: Cameras) -> Split:
+    """Two groups of camera positions by k-means (k = 2), the larger one as inputs: views that differ clearly, as Difix3D was measured
+    on DL3DV. It begins at the two positions that are farthest apart, so nothing is drawn."""
+    at = cameras.centres
+    apart = torch.cdist(at, at)
+    means = at[[int(apart.argmax()) // len(at), int(apart.argmax()) % len(at)]]
+    for _ in range(_KMEANS):
+        group = torch.cdist(at, means).argmin(1)
+        new = torch.stack([at[group == k].mean(0) if bool((group == k).any()) else means[k] for k in (0, 1)])
+        if torch.equal(new, means):
+            break
+        means = new
+    first = [i for i in range(len(at)) if group[i] == 0]
+    second = [i for i in range(len(at)) if group[i] == 1]
+    if not first or not second:
+        raise UserError(
+            "the cameras make no two groups",
+            got=f"{len(at)} cameras in one place",
+            accepted="two places or more",
+            do="Use --views.",
+        )
+    inputs, targets = (first, second) if len(first) >= len(second) else (second, first)
+    return Split(CLUSTERS, tuple(inputs), tuple(targets))
+
+
+def walks(names: Sequence[str]) -> Split:
+    """Two walks through one place, in folders or with names of their own: the first is fitted, the second measured (Nerfbusters)."""
+    groups: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        stem = name.removeprefix("images/")
+        walk = stem.rpartition("/")[0] or re.sub(r"[\d._-]*\d(\.[A-Za-z]+)?$", "", stem)
+        groups.setdefault(walk, []).append(i)
+    if len(groups) != _WALKS:
+        raise UserError(
+            "the capture holds no two walks",
+            got=f"{len(groups)} groups of names: {', '.join(sorted(groups)[:3])}",
+            accepted="names in two folders, or with two beginnings, such as walk-a-000.png and walk-b-000.png",
+            do="Use --views or --view-ids.",
+        )
+    first, second = (groups[k] for k in sorted(groups))
+    return Split(WALKS, tuple(first), tuple(second))
+
+
+def choose(capture: Capture, count: int | None, ids: Sequence[int] | None, named: str | None = None) -> Split:
+    """The split that `--views`, `--view-ids` or `--split` asks for; of a named one `count` views are spread over its inputs.
 
     Order: explicit ids; a split file of that size beside the capture; the data set's own protocol; even spacing. Without a
     count, the one stated split is used, else every view.
     """
     total = len(capture)
+    if named is not None:
+        return _named(capture, count, ids, named)
     if ids is not None:
         _check_ids(ids, total)
         return Split("ids", tuple(ids), tuple(i for i in range(total) if i not in ids))
@@ -80,6 +133,21 @@ def choose(capture: Capture, count: int | None, ids: Sequence[int] | None) -> Sp
         if len(split.train) == count:
             return split
     return llff(count, total) if capture.layout == "llff" and total > LLFF_HOLD else even(count, total)
+
+
+def _named(capture: Capture, count: int | None, ids: Sequence[int] | None, named: str) -> Split:
+    if ids is not None or named not in NAMED:
+        raise UserError(
+            "--split cannot be used so",
+            got=named if ids is None else f"{named} and --view-ids",
+            accepted=" or ".join(NAMED) + ", with or without --views",
+            do="Change it.",
+        )
+    whole = clusters(capture.cameras()) if named == CLUSTERS else walks([v.name for v in capture.views])
+    if count is None:
+        return whole
+    _check(count, len(whole.train))
+    return Split(f"{named}-{count}", spread(whole.train, count), whole.test)
 
 
 def _check(count: int, available: int) -> None:
