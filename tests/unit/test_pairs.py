@@ -85,7 +85,7 @@ def test_jobs_follow_from_their_numbers_and_captures_take_no_drives() -> None:
     assert [j for j in found["train"] if j.number >= 20] == more["train"]
     assert {j.strategy for j in found["train"]} == set(fitted.STRATEGIES)
     assert all(j.purpose == "validation" for j in found["test"])
-    assert len(found["test"]) == 4
+    assert len(found["test"]) == 3
     assert all(j.family == "outdoor" for part in found.values() for j in part if j.strategy in ("cycle", "cross"))
     with pytest.raises(UserError, match="drive"):
         api_pairs.jobs(3, captures=[], strategies=("cycle",), families=("rooms",)) and fitted.make(

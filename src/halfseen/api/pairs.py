@@ -20,8 +20,8 @@ _OFTEN: dict[Strategy, float] = {"sparse": 0.6, "underfit": 0.2, "cycle": 0.08, 
 _DRIVES = ("cycle", "cross")
 # Kinds of field take turns; fits of few photos by hash grids are foggy, and cost eight times as much to look at.
 _KINDS = ("gaussians", "gaussians", "gaussians", "gaussians", "hashgrid")
-# Of ten worlds one is for the part `test`.
-_TEST_EVERY = 10
+# Of so many jobs one is for the part `test`; no divisor of other turns, so that it has of everything.
+_TEST_EVERY = 11
 OUTDOOR = "outdoor"
 
 
@@ -48,7 +48,7 @@ def jobs(
         )
     out: dict[str, list[Job]] = {part: [] for part in pair_files.PARTS}
     for number in range(first, first + count):
-        test = number % _TEST_EVERY == _TEST_EVERY - 1
+        test = _is_test(number)
         purpose: Purpose = "validation" if test else "train"
         strategy = _strategy(number, [s for s in strategies or STRATEGIES if not (captures and s in _DRIVES)])
         kind = (kinds or _KINDS)[number % len(kinds or _KINDS)]
@@ -58,6 +58,10 @@ def jobs(
         job = Job(strategy, kind, number, purpose=purpose, steps=steps, width=size[0], height=size[1], **source)  # type: ignore[arg-type]
         out["test" if test else "train"].append(job)
     return out
+
+
+def _is_test(number: int) -> bool:
+    return number % _TEST_EVERY == _TEST_EVERY - 2
 
 
 def _strategy(number: int, some: Sequence[Strategy]) -> Strategy:
@@ -74,7 +78,9 @@ def name_of(job: Job) -> str:
 
 def make(found: dict[str, list[Job]], out: Path, *, workers: int = 1, backend: Backend = "local") -> Iterator[Report]:
     """Do the jobs into a folder, and list all pairs of it when they are done. What is there is kept."""
-    asked = [Unit(name_of(job), job) for some in found.values() for job in some]
+    # In the order of their numbers, so that both parts grow together.
+    every = sorted((job for some in found.values() for job in some), key=lambda job: job.number)
+    asked = [Unit(name_of(job), job) for job in every]
     try:
         yield from units.run(asked, fitted.make, out, workers=workers, backend=backend)
     finally:
@@ -86,5 +92,5 @@ def merge(out: Path) -> dict[str, int]:
     parts: dict[str, list[str]] = {part: [] for part in pair_files.PARTS}
     for folder in sorted(out.glob("[0-9]*-*-*")):
         number = int(folder.name.split("-")[0])
-        parts["test" if number % _TEST_EVERY == _TEST_EVERY - 1 else "train"].append(folder.name)
+        parts["test" if _is_test(number) else "train"].append(folder.name)
     return pair_files.merge(out, parts) if out.is_dir() else dict.fromkeys(parts, 0)
