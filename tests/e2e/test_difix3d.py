@@ -53,9 +53,9 @@ def test_a_run_says_what_was_repaired(rebuilt: Path) -> None:
     assert config["request"]["variant"] == "plus"
     steps = [json.loads(line) for line in (rebuilt / "events.jsonl").read_text().splitlines()]
     last = [e for e in steps if e["event"] == "step"][-1]
-    assert last["losses"]["prior_calls"] == 3 + 2 * 2
-    assert last["losses"]["strength"] in (0.5, 1.0)
-    assert 0 <= last["losses"]["accepted"] <= 1
+    assert last["facts"]["prior_calls"] == 3 + 2 * 2
+    assert last["facts"]["strength"] in (0.5, 1.0)
+    assert 0 <= last["facts"]["accepted"] <= 1
     known = json.loads((rebuilt / "provenance.json").read_text())
     assert known["priors"]
     assert "follows the prior" in known["invented"]
@@ -171,3 +171,20 @@ def test_many_captures_are_rebuilt_once(
     (tmp_path / "list.json").write_text(json.dumps([{"capture": "x", "stepz": 3}]))
     assert main(asked) == 2
     assert "stepz" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("field", ["hashgrid", "triplane"])
+def test_every_kind_of_field_is_taught(field: str, still_life_folder: Path, fixer: Path, tmp_path: Path) -> None:
+    small = (
+        "fit.work=8000", "fit.least_rays=64", "fit.hashgrid.levels=3", "fit.hashgrid.finest=32",
+        "fit.hashgrid.log2_entries=10", "fit.triplane.side=16", "updates.rounds=2", "updates.targets=2", "guard.trials=0",
+    )  # fmt: skip
+    run_cli("reconstruct", still_life_folder, "--out", tmp_path / "run", "--method", "difix3d", "--field", field, "--steps",
+        "8", "--max-size", "32", "--prior", f"fixer={fixer}", *(a for s in small for a in ("--set", s)))  # fmt: skip
+    run = api.open_run(tmp_path / "run")
+    assert run.finished
+    step, state = run.load()
+    assert step == 8
+    assert state["lesson"]["rgb"].shape[0] == 2
+    run_cli("report", tmp_path / "run", "--out", tmp_path / "r.html")
+    assert "What the prior did" in (tmp_path / "r.html").read_text()

@@ -123,13 +123,13 @@ def test_an_oracle_raises_quality_round_by_round_and_identity_costs_nothing() ->
 def test_noise_is_rejected() -> None:
     """By the photos where they say something; and leave-one-out fits switch it off altogether."""
     last = rebuilt(replace(QUICK, steps=160), noise)[-1]
-    assert last.losses["accepted"] < 0.2
+    assert last.facts["accepted"] < 0.2
     tried = replace(QUICK, steps=60, guard=Guard(trials=2, trial_share=0.8))
     off = rebuilt(tried, noise)
-    assert off[-1].losses["strength"] == 0
-    assert off[-1].losses["prior_calls"] == 2, "it is asked no more"
+    assert off[-1].facts["strength"] == 0
+    assert off[-1].facts["prior_calls"] == 2, "it is asked no more"
     assert off[-1].step == 60, "the photos have the rest of the steps"
-    assert rebuilt(tried, oracle)[-1].losses["strength"] == 1
+    assert rebuilt(tried, oracle)[-1].facts["strength"] == 1
 
 
 def test_a_resumed_rebuild_ends_where_an_unbroken_one_does() -> None:
@@ -145,7 +145,7 @@ def test_a_resumed_rebuild_ends_where_an_unbroken_one_does() -> None:
         assert again.step == whole.step == 40
         a, b = whole.state()["field"], again.state()["field"]
         assert all(torch.equal(a[k], b[k]) for k in a), cut
-        assert again.losses["prior_calls"] == whole.losses["prior_calls"]
+        assert again.facts["prior_calls"] == whole.facts["prior_calls"]
 
 
 def test_each_variant_asks_the_fixer_as_often_as_it_says() -> None:
@@ -154,7 +154,7 @@ def test_each_variant_asks_the_fixer_as_often_as_it_says() -> None:
         cfg = replace(variant, steps=20, base=0.5, fit=FIT, guard=Guard(trials=0))
         last = rebuilt(cfg, oracle if cfg.use_prior else None)[-1]
         assert last.step == 20
-        calls[name] = last.losses.get("prior_calls")
+        calls[name] = last.facts.get("prior_calls")
     assert calls == {"plus": 12, "progressive": 12, "at-once": 3, "renders-only": 0, "per-step": 10, "base": None}
 
 

@@ -51,8 +51,6 @@ WORLD_VIEWS = 20
 _FLOOR = "SWD between every second photo and the rest, of all that are held out"
 # Real captures by the name of their folder.
 REAL = ("llff_fern", "fox", "banana", "dtu_scan65")
-# What a method says of its prior's use, beside its losses.
-_COSTS = ("strength", "accepted", "prior_calls", "prior_seconds")
 # Scenes of ablations: one of each sort.
 ABLATED = ("room-0", "chair-0", "llff_fern")
 
@@ -185,7 +183,7 @@ def _measured(
     whole = together(found, photos=photos(capture.select(split.test), settings.size, background))
     return {
         "protocol": {**found.numbers["protocol"], **whole.definitions, "swd_floor": _FLOOR},
-        "mean": {**found.numbers["mean"], **whole.numbers, **{k: last.losses[k] for k in _COSTS if k in last.losses}},
+        "mean": {**found.numbers["mean"], **whole.numbers, **last.facts},
     }
 
 

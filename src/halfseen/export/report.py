@@ -167,6 +167,12 @@ def _curves(run: Run) -> dict[str, list[tuple[int, float]]]:
     return curves
 
 
+def _facts_of_prior(run: Run) -> dict[str, float]:
+    """The last numbers that the method gave beside its losses."""
+    told = [e["facts"] for e in run.events() if e.get("event") == "step" and isinstance(e.get("facts"), dict)]
+    return dict(told[-1]) if told else {}
+
+
 def _tables(metrics: dict[str, Any]) -> str:
     out = []
     for key in ("held_out", "inputs"):
@@ -193,9 +199,10 @@ def _provenance(run: Run) -> str:
     program = html.escape(
         f"halfseen {known.get('halfseen')}, torch {known.get('torch')}, Python {known.get('python')}, {known.get('invented')}"
     )
-    return (
-        f"<p>{program}</p><details><summary>{len(rows)} photos and their hashes</summary>{page.table(rows)}</details>"
-    )
+    notes = "".join(f"<p>{html.escape(str(note))}</p>" for note in run.config["assumed"])
+    facts = [{"fact": k.replace("_", " "), "value": v} for k, v in _facts_of_prior(run).items()]
+    prior = f"<p>What the prior did:</p>{page.table(facts)}" if facts else ""
+    return f"<p>{program}</p>{notes}{prior}<details><summary>{len(rows)} photos and their hashes</summary>{page.table(rows)}</details>"
 
 
 def _uri(pixels: Tensor) -> str:

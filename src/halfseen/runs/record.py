@@ -29,7 +29,8 @@ def record(
         _check_finite(snapshot)
         done = snapshot.step == snapshot.total
         if snapshot.step % EVENT_STEPS == 0 or done:
-            run.event("step", step=snapshot.step, phase=snapshot.phase, losses=snapshot.losses)
+            facts = {"facts": snapshot.facts} if snapshot.facts else {}
+            run.event("step", step=snapshot.step, phase=snapshot.phase, losses=snapshot.losses, **facts)
         due = done or time.monotonic() - saved_at > checkpoint_seconds
         if due:
             _save(run, snapshot, started)

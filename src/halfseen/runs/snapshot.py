@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,3 +35,5 @@ class Snapshot:
     state: Callable[[], State]  # what resuming needs; called only when a checkpoint is due
     panels: Callable[[], dict[str, Tensor]] = dict  # pictures [H, W, 3] worth showing, rendered only when asked for
     generated: tuple[View, ...] = ()
+    # Numbers beside the losses, such as what a prior cost so far.
+    facts: dict[str, float] = dataclasses.field(default_factory=dict)

@@ -242,9 +242,10 @@ def _marked(taught: Teaching | None, snapshot: Snapshot) -> Snapshot:
         return out if lesson is None else {**out, _LESSON: lesson.to_plain()}
 
     def panels() -> dict[str, Tensor]:
-        return snapshot.panels() if lesson is None else {**snapshot.panels(), "repaired": lesson.rgb[0]}
+        return snapshot.panels() if lesson is None else {**snapshot.panels(), "repaired": lesson.sheet()}
 
-    return replace(snapshot, losses={**snapshot.losses, **numbers, **costs}, state=state, panels=panels)
+    shown = () if lesson is None else lesson.views()
+    return replace(snapshot, facts={**numbers, **costs}, state=state, panels=panels, generated=shown)
 
 
 def after(cfg: Config, field: Field, capture: Capture, state: State, device: torch.device) -> After | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras, concat
-from halfseen.data.capture import Colour
+from halfseen.data.capture import Colour, PictureArray, View
 from halfseen.fields.contract import Field
 from halfseen.fields.gaussians import Gaussians
 from halfseen.methods.difix3d.config import Updates
@@ -19,6 +19,8 @@ from halfseen.methods.photometric.fit import Fit
 from halfseen.metrics.structure import dissimilarity
 from halfseen.runs.snapshot import State
 
+# Views of a lesson that a picture of it shows.
+_SHOWN = 4
 _KEYS = ("rgb", "weight", "c2w", "intrinsics", "sizes", "round")
 
 
@@ -35,6 +37,20 @@ class Lesson:
         """As tensors of a checkpoint."""
         c = self.cameras
         return dict(zip(_KEYS, (self.rgb, self.weight, c.c2w, c.intrinsics, c.sizes, self.round), strict=True))
+
+    def views(self) -> tuple[View, ...]:
+        """As views that a watcher may show."""
+        names = (f"repaired-{int(r):03d}-{i:02d}" for i, r in enumerate(self.round))
+        return tuple(
+            View(name, PictureArray(rgb), self.cameras[i], origin="generated")
+            for i, (name, rgb) in enumerate(zip(names, self.rgb, strict=True))
+        )
+
+    def sheet(self) -> Tensor:
+        """The newest few, above where they are believed [2 H, N W, 3]."""
+        weights = self.weight[-_SHOWN:, ..., None].expand(-1, -1, -1, 3)
+        rows = (self.rgb[-_SHOWN:].clamp(0, 1), weights)
+        return torch.cat([torch.cat(list(row), 1) for row in rows], 0)
 
 
 def restored(state: State | None, group: str) -> Lesson | None:
