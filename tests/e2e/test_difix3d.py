@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import cli
+from support import as_bytes, cli, dotted
 
 from halfseen import api
 from halfseen.cli.main import main
 from halfseen.common.config import to_plain
+from halfseen.data import transforms_write
 from halfseen.images import io
 from halfseen.methods.difix3d import training
 from halfseen.priors import weights
@@ -54,6 +55,7 @@ def test_a_run_says_what_was_repaired(rebuilt: Path) -> None:
     steps = [json.loads(line) for line in (rebuilt / "events.jsonl").read_text().splitlines()]
     last = [e for e in steps if e["event"] == "step"][-1]
     assert last["facts"]["prior_calls"] == 3 + 2 * 2
+    assert any("made around the photos" in note for note in config["assumed"])
     assert last["facts"]["strength"] in (0.5, 1.0)
     assert 0 <= last["facts"]["accepted"] <= 1
     known = json.loads((rebuilt / "provenance.json").read_text())
@@ -66,7 +68,7 @@ def test_pictures_are_repaired_unless_somebody_says_no(rebuilt: Path, fixer: Pat
     for name, more in (("as-it-is", ()), ("fixed", ("--fix",)), ("plain", ("--no-fix",))):
         run_cli("render", rebuilt, "--orbit", "1", "--size", "32", "--out", tmp_path / name, *more)
         shown[name] = io.read(tmp_path / name / "rgb" / "00000.png")
-    assert torch.equal(shown["as-it-is"], shown["fixed"])
+    assert not torch.equal(shown["fixed"], shown["plain"])
     assert not torch.equal(shown["as-it-is"], shown["plain"])
 
 
@@ -81,8 +83,7 @@ def test_any_run_can_be_repaired_and_improved(
     first, second = (io.read(tmp_path / n / "rgb" / "00000.png") for n in ("as-it-is", "fixed"))
     assert not torch.equal(first, second)
     run_cli("export", plain, "--to", tmp_path / "scene.ply")
-    few = ("--steps", "6", "--max-size", "48", "--prior", f"fixer={fixer}", "--set", "updates.rounds=1", "--set",
-        "updates.targets=2", "--set", "guard.trials=0")  # fmt: skip
+    few = ("--steps", "6", "--prior", f"fixer={fixer}", "--set", "updates.rounds=1", "--set", "updates.targets=2")
     for source in (plain, tmp_path / "scene.ply"):
         capsys.readouterr()
         out = tmp_path / f"better-{source.stem}"
@@ -96,6 +97,25 @@ def test_any_run_can_be_repaired_and_improved(
         config = json.loads((out / "config.json").read_text())
         assert f"goes on from {source}" in config["assumed"]
         assert json.loads((out / "provenance.json").read_text())["goes_on_from"] == str(source)
+    run_cli(
+        "improve",
+        plain,
+        "--out",
+        tmp_path / "again",
+        "--variant",
+        "renders-only",
+        *few,
+        "--set",
+        "guard.strengths=[0.0]",
+    )
+    decided = api.open_run(tmp_path / "again").load()[1]["repair"]
+    assert float(decided["strength"]) == 0, "what was decided is kept even where nothing is taught"
+    other = tmp_path / "other"
+    other.mkdir()
+    transforms_write.write(as_bytes(dotted(size=(48, 36))), other)
+    assert main(["improve", str(plain), "--capture", str(other), "--out", str(tmp_path / "none")]) == 2
+    assert "other files" in capsys.readouterr().err
+    assert main(["render", str(plain), "--orbit", "1", "--out", str(tmp_path / "none"), "--fixer", str(fixer)]) == 2
     assert main(["improve", str(tmp_path / "scene.ply"), "--out", str(tmp_path / "none")]) == 2
     assert "--capture" in capsys.readouterr().err
 

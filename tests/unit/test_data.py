@@ -316,7 +316,8 @@ def test_two_groups_of_cameras_are_told_apart_and_the_larger_is_fitted() -> None
     "names",
     [
         ("walk-a/000.png", "walk-b/000.png", "walk-a/001.png"),
-        ("images/eval_000.png", "images/train_000.png", "images/eval_001.png"),
+        ("frame_train_0001.png", "frame_eval_0001.png", "frame_train_0002.png"),
+        ("frame_1_00001.png", "frame_2_00001.png", "frame_1_00002.png"),
         ("images/a/7.png", "images/b/1.png", "images/a/8.png"),
     ],
 )

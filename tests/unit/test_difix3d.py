@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -132,13 +133,13 @@ def test_noise_is_rejected() -> None:
     assert rebuilt(tried, oracle)[-1].facts["strength"] == 1
 
 
-def test_a_resumed_rebuild_ends_where_an_unbroken_one_does() -> None:
-    cfg = replace(QUICK, steps=40)
+@pytest.mark.parametrize("teach", ["rounds", "every-step"])
+def test_a_resumed_rebuild_ends_where_an_unbroken_one_does(teach: Literal["rounds", "every-step"]) -> None:
+    cfg = replace(QUICK, steps=40, teach=teach)
     for cut in (5, 13, 21, 27):
         kept: State = {}
-        for s in algorithm.rebuild(
-            photographed(thing()), HERE, replace(cfg, targets=creeping.of(WANTED)), 0, oracle, device=CPU
-        ):
+        asked = replace(cfg, targets=creeping.of(WANTED))
+        for s in algorithm.rebuild(photographed(thing()), HERE, asked, 0, oracle, device=CPU):
             if s.step == cut:
                 kept = {g: {k: v.detach().clone() for k, v in t.items()} for g, t in s.state().items()}
         whole, again = s, rebuilt(cfg, oracle, (cut, kept))[-1]
@@ -146,6 +147,44 @@ def test_a_resumed_rebuild_ends_where_an_unbroken_one_does() -> None:
         a, b = whole.state()["field"], again.state()["field"]
         assert all(torch.equal(a[k], b[k]) for k in a), cut
         assert again.facts["prior_calls"] == whole.facts["prior_calls"]
+
+
+def scene() -> Capture:
+    """The same two photos, but as photos of a place: nobody knows what stands behind, and a corner of one is not valid."""
+    alone = photographed(thing())
+    valid = torch.ones(SIZE, SIZE, 1)
+    valid[:8, :8] = 0
+    whole = PictureArray(torch.ones(SIZE, SIZE, 1))
+    views = (replace(alone.views[0], mask=PictureArray(valid)), replace(alone.views[1], mask=whole))
+    return replace(alone, views=views, mask_role="valid", background=None)
+
+
+def test_what_stands_behind_a_scene_is_no_merit_of_a_fixer() -> None:
+    """A rendering that is half transparent changes its colour with what is behind it; an identity gains nothing by that."""
+    capture, faint = scene(), thing()
+    faint.values["opacity"].data.fill_(0.0)
+    known = repairing.known_of(faint, capture)
+    assert known.behind is not None
+    repairer = repairing.Repairer(identity, Guard(), 1)
+    with torch.no_grad():
+        rendering = faint.render(WANTED[0], background=(1.0, 1.0, 1.0))
+    made = repairer.repair(rendering, WANTED[0], known, (1.0, 1.0, 1.0))
+    assert float((made.before - rendering.rgb).abs().max()) > 0.05
+    assert torch.allclose(made.by(1.0), made.before, atol=1e-6)
+    found = trial.gains(capture, HERE, replace(QUICK, guard=Guard(trials=2)), 0, repairer, CPU)
+    assert found is not None
+    assert float(found.abs().max()) < 1e-4
+
+
+def test_what_is_not_valid_of_a_photo_is_no_witness() -> None:
+    capture, field = scene(), thing()
+    everywhere = repairing.known_of(field, replace(capture, mask_role=None))
+    here = repairing.known_of(field, capture)
+    assert not here.seen.depths[0][:7, :7].any()
+    assert torch.equal(here.seen.depths[1], everywhere.seen.depths[1])
+    assert here.behind is not None
+    assert everywhere.behind is not None
+    assert not torch.equal(here.behind, everywhere.behind)
 
 
 def test_each_variant_asks_the_fixer_as_often_as_it_says() -> None:
@@ -175,6 +214,7 @@ def test_the_guard_believes_what_photos_say() -> None:
     assert some.weight[:, 16:].all(), "what no photo saw cannot be checked"
     none = guard.judge(rendered, 1 - photo, photo, known, Guard())
     assert not none.weight.any(), "and is not believed when the rest is wrong"
+    assert none.accepted == 0
     blind = guard.judge(rendered, 1 - photo, photo, torch.zeros_like(known), Guard())
     assert blind.share == 1
     assert blind.weight.all()
@@ -182,17 +222,20 @@ def test_the_guard_believes_what_photos_say() -> None:
 
 def test_cameras_creep_from_the_captured_ones_to_the_wanted_ones() -> None:
     cfg = Updates(rounds=3)
-    rounds = [creeping.crept(CAPTURED, WANTED, cfg, r, 3.0) for r in (1, 2, 3)]
+    rounds = [creeping.crept(CAPTURED, WANTED, cfg, r, 3.0, HERE) for r in (1, 2, 3)]
     assert torch.allclose(rounds[-1].c2w, WANTED.c2w)
     # All start from the nearest photo, at 35 degrees, and go straight.
     start = CAPTURED.centres[1]
     for r, c in enumerate(rounds, 1):
         assert torch.allclose(c.centres, start + (WANTED.centres - start) * r / 3)
-    stepped = [creeping.crept(CAPTURED, WANTED, replace(cfg, stride="delta"), r, 3.0) for r in (1, 2)]
+    twice = Similarity(2.0, torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
+    half = creeping.crept(CAPTURED, WANTED, replace(cfg, stride="delta", delta=1.0), 1, 3.0, twice)
+    assert torch.allclose(half.c2w[:, :3, 3], paths.step_towards(CAPTURED.c2w, WANTED.c2w, 0.5)[:, :3, 3])
+    stepped = [creeping.crept(CAPTURED, WANTED, replace(cfg, stride="delta"), r, 3.0, HERE) for r in (1, 2)]
     once = paths.step_towards(CAPTURED.c2w, WANTED.c2w, 0.5)
     assert torch.equal(stepped[0].c2w, once)
     assert torch.equal(stepped[1].c2w, paths.step_towards(once, WANTED.c2w, 0.5))
-    assert creeping.crept(CAPTURED, WANTED, replace(cfg, creep=False), 1, 3.0) is WANTED
+    assert creeping.crept(CAPTURED, WANTED, replace(cfg, creep=False), 1, 3.0, HERE) is WANTED
 
 
 def test_targets_are_what_is_given_or_stand_around_the_captured_cameras() -> None:
@@ -202,6 +245,8 @@ def test_targets_are_what_is_given_or_stand_around_the_captured_cameras() -> Non
     assert torch.equal(given.sizes, WANTED.sizes)
     made = creeping.targets((), to_user, CAPTURED, Updates(targets=7))
     assert len(made) == 7
+    close = creeping.targets((), to_user, CAPTURED[0], Updates(targets=5))
+    assert float((close.centres - CAPTURED.centres[0]).norm(dim=-1).max()) < 1.4, "one photo is looked at from near by"
     assert float((made.centres.norm(dim=-1) - CAPTURED.centres.norm(dim=-1)[0]).abs().max()) < 0.7
 
 

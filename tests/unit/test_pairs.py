@@ -46,7 +46,8 @@ def test_every_strategy_makes_pairs(strategy: fitted.Strategy, tmp_path: Path) -
     drive = strategy != "underfit"
     job = replace(JOB, strategy=strategy, family="outdoor" if drive else "clevr", views=9, steps=6)
     fitted.make(job, tmp_path / "job")
-    rows = json.loads((tmp_path / "job" / "pairs.json").read_text())
+    rows = json.loads((tmp_path / "job" / "pairs.json").read_text())["train"]
+    assert rows
     assert all(r["strategy"] == strategy for r in rows.values())
     if strategy == "underfit":
         assert {r["severity"] for r in rows.values()} <= {round(6 * s) / 6 for s in (0.25, 0.5, 0.75)} | {1 / 3, 2 / 3}
@@ -78,7 +79,7 @@ def test_a_list_does_not_lead_out_of_its_folder(tmp_path: Path) -> None:
         pair_files.read(pair_files.listed(tmp_path / "in", "train")[0])
 
 
-def test_jobs_follow_from_their_numbers_and_captures_take_no_drives() -> None:
+def test_jobs_follow_from_their_numbers_and_captures_take_no_drives(still_life_folder: Path) -> None:
     found = api_pairs.jobs(40)
     assert found == api_pairs.jobs(40)
     more = api_pairs.jobs(20, first=20)
@@ -87,15 +88,20 @@ def test_jobs_follow_from_their_numbers_and_captures_take_no_drives() -> None:
     assert all(j.purpose == "validation" for j in found["test"])
     assert len(found["test"]) == 3
     assert all(j.family == "outdoor" for part in found.values() for j in part if j.strategy in ("cycle", "cross"))
-    with pytest.raises(UserError, match="drive"):
-        api_pairs.jobs(3, captures=[], strategies=("cycle",), families=("rooms",)) and fitted.make(
-            replace(JOB, strategy="cycle"), Path("nowhere")
-        )
+    with pytest.raises(UserError, match="needs a drive"):
+        fitted.make(replace(JOB, strategy="cycle"), Path("nowhere"))
+    capture = [still_life_folder]
+    taken = api_pairs.jobs(30, captures=capture)
+    assert all(j.strategy in ("sparse", "underfit") and j.capture for part in taken.values() for j in part)
+    assert not taken["test"], "one capture is not both learned from and held out"
+    with pytest.raises(UserError, match="need a drive"):
+        api_pairs.jobs(3, captures=capture, strategies=("cycle",))
+    assert api_pairs.name_of(JOB) != api_pairs.name_of(replace(JOB, steps=13))
 
 
 def test_the_trainer_draws_from_true_fits_too(tmp_path: Path) -> None:
     fitted.make(JOB, tmp_path / "000003-sparse-gaussians")
-    fitted.make(replace(JOB, number=9, purpose="validation"), tmp_path / "000009-sparse-gaussians")
+    fitted.make(replace(JOB, number=9, purpose="validation", part="test"), tmp_path / "000009-sparse-gaussians")
     api_pairs.merge(tmp_path)
     few = pairs.PairsConfig(families=("chairs",), width=48, height=48, views=6, each=3)
     cfg = training.Config(

@@ -15,14 +15,14 @@ from halfseen.scale.units import Unit
 
 
 def squares(args: int, folder: Path) -> None:
-    """Negative numbers are a user's error; 13 breaks; 7 works at the second try; 9 is killed at the first."""
+    """Negative numbers are a user's error; 13 breaks; 7 works at the second try; 9 is killed at the first; 99 always."""
     if args < 0:
         raise UserError("no root", got=str(args), accepted="0 or more", do="Change it.")
     first = not (folder.parent / f"tried-{args}").exists()
     write_text(folder.parent / f"tried-{args}", "yes")
     if args == 13 or (args == 7 and first):
         raise RuntimeError("unlucky")
-    if args == 9 and first:
+    if args == 99 or (args == 9 and first):
         os.kill(os.getpid(), signal.SIGKILL)
     with new_folder(folder) as partial:
         write_text(partial / "result", str(args * args))
@@ -46,6 +46,12 @@ def test_units_are_done_once_and_failures_are_told_apart(tmp_path: Path) -> None
 def test_a_killed_process_costs_one_try(tmp_path: Path) -> None:
     found = {r.name: r.state for r in units.run(numbered(9, 1, 2, 3), squares, tmp_path, workers=1)}
     assert found == {"9": "done", "1": "done", "2": "done", "3": "done"}
+
+
+def test_who_always_dies_takes_nobody_along(tmp_path: Path) -> None:
+    found = {r.name: r for r in units.run(numbered(99, 1, 2, 3, 4, 5), squares, tmp_path, workers=3)}
+    assert {n: r.state for n, r in found.items()} == {"99": "failed"} | {str(n): "done" for n in range(1, 6)}
+    assert "ended from outside" in found["99"].error
 
 
 def test_what_cannot_be_done_is_refused(tmp_path: Path) -> None:

@@ -65,10 +65,10 @@ def read_list(path: Path, shared: Mapping[str, Any]) -> list[Unit]:
                 accepted=", ".join([_CAPTURE, _NAME, *OPTIONS]),
                 do="Correct it.",
             )
-        capture = path.parent / entry[_CAPTURE]
+        capture = (path.parent / entry[_CAPTURE]).resolve()
         options = {**shared, **{k: v for k, v in entry.items() if k in OPTIONS}}
-        name = str(entry.get(_NAME, capture.resolve().name))
-        if Path(name).name != name:
+        name = str(entry.get(_NAME, capture.name))
+        if Path(name).name != name or name in ("", ".", ".."):
             raise UserError("a name is no name of a folder", got=quote(name), accepted="no slashes", do="Change it.")
         found.append(Unit(name, Task(str(capture), options)))
     return found

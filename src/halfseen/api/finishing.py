@@ -9,6 +9,7 @@ import torch
 
 from halfseen.api.requests import method_named
 from halfseen.common import config as configs
+from halfseen.common.errors import UserError
 from halfseen.data import load as loading
 from halfseen.data import normalise
 from halfseen.fields.contract import After, Field
@@ -20,17 +21,21 @@ from halfseen.runs.run import Run
 def after_of(run: Run, field: Field, *, fix: bool | None = None, prior: str | None = None) -> After | None:
     """How a run's renderings go on: as its method says (`fix` None), repaired in any case, or not at all.
 
-    A run of another method was never asked how strongly to repair it: there, repairs count in full wherever photos do not contradict.
+    Asked for, repairs count in full wherever photos do not contradict them.
     """
     if fix is False:
         return None
     chosen = method_named(str(run.config["request"]["method"]))
     cfg: Any = configs.from_plain(chosen.config, run.config["method"], "config.json: method")
+    state = run.load()[1]
     if fix:
-        chosen, cfg = DIFIX3D, replace(cfg, post=True) if chosen is DIFIX3D else PLUS
-        cfg = cfg if prior is None else replace(cfg, prior=prior)
+        # Whoever asks for it gets it in full, whatever a trial of another fixer found.
+        state, cfg = {}, replace(cfg, post=True) if chosen is DIFIX3D else PLUS
+        chosen, cfg = DIFIX3D, cfg if prior is None else replace(cfg, prior=prior)
+    elif prior is not None:
+        raise UserError("a fixer is named but not asked for", got=prior, accepted="--fix with it", do="Add --fix.")
     if chosen is not DIFIX3D:
         return None
     capture = loading.load(run.capture(), max(map(max, run.config["work_sizes"])))
     boxed = normalise.move(capture, run.to_user.inverse())
-    return chosen.after(cfg, field, boxed, run.load()[1], torch.device("cpu"))
+    return chosen.after(cfg, field, boxed, state, torch.device("cpu"))

@@ -36,15 +36,16 @@ def fix(
 ) -> Iterator[Fixed]:
     """Repair a picture, or all of a folder, each beside the `count` references that look most like it."""
     fixer = load_fixer(prior, torch.device("cpu"))
-    known = [] if references is None else [(p.name, io.read(p)[..., :3]) for p in pictures(Path(references))]
-    looks = [_look(rgb) for _, rgb in known]
+    # Photos may be many and large: only how they look stays in memory.
+    known = [] if references is None else pictures(Path(references))
+    looks = [_look(io.read(p)[..., :3]) for p in known]
     for path in pictures(Path(source)):
         rgb = io.read(path)[..., :3]
         near = nearest(_look(rgb), looks)[:count]
-        made = fixer(inputs.bare(rgb.movedim(-1, 0)), [known[i][1].movedim(-1, 0) for i in near])
+        made = fixer(inputs.bare(rgb.movedim(-1, 0)), [io.read(known[i])[..., :3].movedim(-1, 0) for i in near])
         out = made.rgb.movedim(0, -1)
         error = None if made.error is None else float(made.error.mean())
-        yield Fixed(path.stem, out, tuple(known[i][0] for i in near), float((out - rgb).abs().mean()), error)
+        yield Fixed(path.stem, out, tuple(known[i].name for i in near), float((out - rgb).abs().mean()), error)
 
 
 def pictures(path: Path) -> list[Path]:

@@ -44,7 +44,7 @@ def improve(
     out: str | Path,
     variant: str = "plus",
     steps: int = STEPS,
-    max_size: int = DEFAULT_MAX_SIZE,
+    max_size: int | None = None,
     seed: int = 0,
     settings: tuple[str, ...] = (),
     priors: tuple[str, ...] = (),
@@ -58,12 +58,13 @@ def improve(
     A run brings its own photos; with its capture, what it held out is measured before and after, and never learned from.
     """
     photos = formats.read([Path(capture)]) if isinstance(capture, str | Path) else capture
-    field, selected, held_out, split, frame = _begin(Path(source), photos, max_size)
-    loaded = loading.load(selected, max_size)
+    size = max_size or _size_of(Path(source))
+    field, selected, held_out, split, frame = _begin(Path(source), photos, size)
+    loaded = loading.load(selected, size)
     if target_poses is not None:
-        settings = (*settings, targets_setting(METHOD, Path(target_poses)))
+        settings = (*settings, targets_setting(METHOD, Path(target_poses), selected))
     kind = kinds.kind_of(field)
-    request = request_of(METHOD, variant, kind, split, max_size, seed, steps, settings, priors)
+    request = request_of(METHOD, variant, kind, split, size, seed, steps, settings, priors)
     cfg = method_config(METHOD, request, loaded)
     # The base fit is what is there.
     cfg = replace(cfg, base=0.0, fit=replace(cfg.fit, **{kind: _roomy(field)}))
@@ -72,7 +73,8 @@ def improve(
     document["assumed"] = [*document["assumed"], f"goes on from {source}"]
     facts = {**provenance_of(selected, request, METHOD.priors_of(cfg)), "goes_on_from": str(source)}
     run = runs.create(Path(out), document, replace(loaded, splits=()), facts)
-    run.save(cfg.base_steps, begun(field))
+    # One step of the base fit is left, which says what was decided even where nothing is taught.
+    run.save(cfg.base_steps - 1, begun(field))
     shown = held_out if len(held_out) else selected.select(thinned(range(len(selected))))
     name = evaluation.HELD_OUT if len(held_out) else evaluation.INPUTS
     before = evaluation.measure(run, field, shown, name, finished=False)
@@ -112,13 +114,25 @@ def _begin(source: Path, photos: Capture | None, size: int) -> tuple[kinds.AnyFi
     return field, capture.select(split.train), held_out, split, frame
 
 
+def _size_of(source: Path) -> int:
+    """The work size of a run; of splats the default."""
+    return max(map(max, runs.open_run(source).config["work_sizes"])) if source.is_dir() else DEFAULT_MAX_SIZE
+
+
 def _split_of(run: Run, photos: Capture | None) -> Split:
-    """The run's own split where the capture is its own; else everything is an input."""
-    if photos is not None and provenance.same_inputs(run, photos):
-        stored = run.config["split"]
-        return Split(str(stored["name"]), tuple(stored["train"]), tuple(stored["test"]))
-    count = len(photos if photos is not None else run.capture())
-    return Split(_ALL, tuple(range(count)), ())
+    """The run's own split of its capture; of its own copies everything is an input."""
+    if photos is None:
+        return Split(_ALL, tuple(range(len(run.capture()))), ())
+    if not provenance.same_inputs(run, photos):
+        # Among other photos nobody could say which were held out.
+        raise UserError(
+            "the capture is not the run's",
+            got="inputs that are other files",
+            accepted="the capture that the run was made from",
+            do="Name that one, or leave --capture out: the run has its own photos.",
+        )
+    stored = run.config["split"]
+    return Split(str(stored["name"]), tuple(stored["train"]), tuple(stored["test"]))
 
 
 def _roomy(field: kinds.AnyField) -> kinds.Config:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
 from halfseen.data import formats
 from halfseen.methods.difix3d import fitted, pair_files
-from halfseen.methods.difix3d.fitted import STRATEGIES, Job, Strategy
+from halfseen.methods.difix3d.fitted import STRATEGIES, Job, Kind, Strategy
 from halfseen.methods.difix3d.pairs import PairsConfig
 from halfseen.scale import units
 from halfseen.scale.units import Backend, Report, Unit
@@ -18,8 +21,9 @@ from halfseen.worlds.seeds import Purpose
 # How often each strategy is chosen where none is named; drives are needed for the last two.
 _OFTEN: dict[Strategy, float] = {"sparse": 0.6, "underfit": 0.2, "cycle": 0.08, "cross": 0.12}
 _DRIVES = ("cycle", "cross")
+_DIGITS = 8
 # Kinds of field take turns; fits of few photos by hash grids are foggy, and cost eight times as much to look at.
-_KINDS = ("gaussians", "gaussians", "gaussians", "gaussians", "hashgrid")
+_KINDS: tuple[Kind, ...] = ("gaussians", "gaussians", "gaussians", "gaussians", "hashgrid")
 # Of so many jobs one is for the part `test`; no divisor of other turns, so that it has of everything.
 _TEST_EVERY = 11
 OUTDOOR = "outdoor"
@@ -31,7 +35,7 @@ def jobs(
     captures: Sequence[Path] = (),
     strategies: Sequence[Strategy] = (),
     families: Sequence[str] = (),
-    kinds: Sequence[str] = (),
+    kinds: Sequence[Kind] = (),
     first: int = 0,
     steps: int = 300,
     size: tuple[int, int] = (160, 128),
@@ -48,15 +52,17 @@ def jobs(
         )
     out: dict[str, list[Job]] = {part: [] for part in pair_files.PARTS}
     for number in range(first, first + count):
-        test = _is_test(number)
+        # Of captures whole ones are held out, of worlds jobs, each of which has a world of its own.
+        test = _is_test(number % len(captures) if captures else number)
         purpose: Purpose = "validation" if test else "train"
+        part: Literal["train", "test"] = "test" if test else "train"
         strategy = _strategy(number, [s for s in strategies or STRATEGIES if not (captures and s in _DRIVES)])
         kind = (kinds or _KINDS)[number % len(kinds or _KINDS)]
         some = families or PairsConfig().families
         family = OUTDOOR if strategy in _DRIVES else some[number % len(some)]
-        source = {"capture": str(captures[number % len(captures)])} if captures else {"family": family}
-        job = Job(strategy, kind, number, purpose=purpose, steps=steps, width=size[0], height=size[1], **source)  # type: ignore[arg-type]
-        out["test" if test else "train"].append(job)
+        capture = str(captures[number % len(captures)].resolve()) if captures else ""
+        job = Job(strategy, kind, number, "" if captures else family, capture, purpose, part)
+        out[part].append(replace(job, steps=steps, width=size[0], height=size[1]))
     return out
 
 
@@ -72,8 +78,9 @@ def _strategy(number: int, some: Sequence[Strategy]) -> Strategy:
 
 
 def name_of(job: Job) -> str:
-    """The folder of a job."""
-    return f"{job.number:06d}-{job.strategy}-{job.kind}"
+    """The folder of a job; one that is asked for in another way has another folder."""
+    told = hashlib.sha256(repr(job).encode()).hexdigest()[:_DIGITS]
+    return f"{job.number:06d}-{job.strategy}-{job.kind}-{told}"
 
 
 def make(found: dict[str, list[Job]], out: Path, *, workers: int = 1, backend: Backend = "local") -> Iterator[Report]:
@@ -89,8 +96,6 @@ def make(found: dict[str, list[Job]], out: Path, *, workers: int = 1, backend: B
 
 def merge(out: Path) -> dict[str, int]:
     """List every pair that is in a folder; their numbers by part."""
-    parts: dict[str, list[str]] = {part: [] for part in pair_files.PARTS}
-    for folder in sorted(out.glob("[0-9]*-*-*")):
-        number = int(folder.name.split("-")[0])
-        parts["test" if _is_test(number) else "train"].append(folder.name)
-    return pair_files.merge(out, parts) if out.is_dir() else dict.fromkeys(parts, 0)
+    if not out.is_dir():
+        return dict.fromkeys(pair_files.PARTS, 0)
+    return pair_files.merge(out, [f.name for f in sorted(out.glob("[0-9]*-*-*")) if (f / pair_files.FILE).is_file()])

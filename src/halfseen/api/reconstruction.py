@@ -98,7 +98,7 @@ def reconstruct(
     if resume and views is None and view_ids is None and split_by is None and out is not None:
         split = _split_of(runs.open_run(Path(out)), len(capture))
     if target_poses is not None:
-        settings = (*settings, targets_setting(chosen, Path(target_poses)))
+        settings = (*settings, targets_setting(chosen, Path(target_poses), capture))
     request = request_of(chosen, variant, field, split, max_size, seed, steps, settings, priors, profile)
     where = device_named(device)
     path = Path(out) if out is not None else default_out(capture.folder.resolve().name, method)
@@ -146,6 +146,8 @@ def describe(
     sizes = [(v.image.width, v.image.height) for v in selected.views]
     targets = getattr(cfg, TARGETS, ())
     asked = [f"repaired views look from {len(targets)} cameras that were given"] if targets else []
+    if not targets and getattr(cfg, "teach", "never") != "never":
+        asked = ["repaired views look from cameras that are made around the photos'; no held-out camera is used"]
     return {
         "request": configs.to_plain(request),
         "method": configs.to_plain(cfg),
@@ -160,8 +162,8 @@ def describe(
     }
 
 
-def targets_setting(method: Method, path: Path) -> str:
-    """The setting of wanted cameras, from a file in the capture's own frame."""
+def targets_setting(method: Method, path: Path, capture: Capture) -> str:
+    """The setting of wanted cameras, from a file in the capture's own frame; without sizes in it they take those of the photos."""
     if TARGETS not in {f.name for f in fields(method.config)}:
         raise UserError(
             f"method {method.name} looks from no cameras of its own",
@@ -169,7 +171,10 @@ def targets_setting(method: Method, path: Path) -> str:
             accepted="a method that repairs views: difix3d",
             do="Leave it out, or change --method.",
         )
-    cameras, _ = transforms_camera.read_file(path, None)
+    image = capture.views[0].image
+    cameras, notes = transforms_camera.read_file(path, (image.width, image.height))
+    for note in notes:
+        logger.info("%s: %s", path.name, note)
     return f"{TARGETS}={json.dumps(creeping.of(cameras))}"
 
 

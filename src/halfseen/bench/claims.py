@@ -183,7 +183,7 @@ def _measured(
     whole = together(found, photos=photos(capture.select(split.test), settings.size, background))
     return {
         "protocol": {**found.numbers["protocol"], **whole.definitions, "swd_floor": _FLOOR},
-        "mean": {**found.numbers["mean"], **whole.numbers, **last.facts},
+        "mean": {**found.numbers["mean"], **whole.numbers, **last.facts, **({} if after is None else after.facts)},
     }
 
 

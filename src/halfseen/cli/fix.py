@@ -74,8 +74,8 @@ class Improve:
     """How repairs are used."""
     steps: int = 400
     """Optimiser steps."""
-    max_size: int = 256
-    """Longer side of the photos while fitting, in pixels."""
+    max_size: int | None = None
+    """Longer side of the photos while fitting, in pixels (default: the run's, for splats 256)."""
     target_poses: Path | None = None
     """Cameras that repaired views look from (JSON as for render --cameras; default: around the photos)."""
     seed: int = 0

@@ -96,12 +96,14 @@ def clusters(cameras: Cameras) -> Split:
 
 
 def walks(names: Sequence[str]) -> Split:
-    """Two walks through one place, in folders or with names of their own: the first is fitted, the second measured (Nerfbusters)."""
+    """Two walks through one place, in folders or with names of their own: one is fitted, the other measured (Nerfbusters).
+
+    Names that hold `train` and `eval` say which is which; else the first by name is fitted.
+    """
     groups: dict[str, list[int]] = {}
     for i, name in enumerate(names):
-        stem = name.removeprefix("images/")
-        walk = stem.rpartition("/")[0] or re.sub(r"[\d._-]*\d(\.[A-Za-z]+)?$", "", stem)
-        groups.setdefault(walk, []).append(i)
+        folder, _, file = name.removeprefix("images/").rpartition("/")
+        groups.setdefault(folder or re.sub(r"\d+$", "", file.rpartition(".")[0] or file), []).append(i)
     if len(groups) != _WALKS:
         raise UserError(
             "the capture holds no two walks",
@@ -109,7 +111,7 @@ def walks(names: Sequence[str]) -> Split:
             accepted="names in two folders, or with two beginnings, such as walk-a-000.png and walk-b-000.png",
             do="Use --views or --view-ids.",
         )
-    first, second = (groups[k] for k in sorted(groups))
+    first, second = (groups[k] for k in sorted(groups, key=lambda k: ("eval" in k.lower(), k)))
     return Split(WALKS, tuple(first), tuple(second))
 
 

@@ -32,6 +32,8 @@ from halfseen.runs.run import Run
 CAMERAS, VIDEO = "cameras.json", "video.mp4"
 # Below this opacity a pixel has no depth.
 _NO_DEPTH = 0.5
+# What was empty and is changed by more than this was filled in.
+_FILLED = 2 / 255
 # Values that a seen picture may have.
 _LEVELS = 256
 
@@ -59,8 +61,11 @@ def render(
         depth = torch.where(
             picture.alpha < _NO_DEPTH, torch.zeros_like(picture.depth), picture.depth * field.to_user.scale
         )
-        map_ = None if witness is None else seen.seen_map(witness, picture, boxed[i])
         rgb = picture.rgb.cpu() if after is None else after(picture, boxed[i], background)
+        map_ = None if witness is None else seen.seen_map(witness, picture, boxed[i])
+        if map_ is not None and after is not None:
+            filled = (map_ == seen.NOTHING) & ((rgb - picture.rgb.cpu()).abs().amax(-1) > _FILLED)
+            map_ = torch.where(filled, torch.tensor(seen.INVENTED, dtype=torch.uint8), map_)
         yield Frame(rgb, depth.cpu(), picture.alpha.cpu(), map_)
 
 

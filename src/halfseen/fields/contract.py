@@ -5,7 +5,6 @@ A field lives in the box frame. `to_user` takes box coordinates to the user's fr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,9 +44,17 @@ class Rendering:
     samples: RaySamples | None = None
 
 
-# What becomes of a rendering afterwards, by a method that does not show its field as it is: (rendering, camera of the box frame,
-# the colour behind) to colours [H, W, 3].
-After = Callable[[Rendering, Cameras, tuple[float, float, float]], Tensor]
+class After(Protocol):
+    """What becomes of a rendering afterwards, by a method that does not show its field as it is."""
+
+    def __call__(self, rendering: Rendering, camera: Cameras, back: tuple[float, float, float], /) -> Tensor:
+        """Colours [H, W, 3] of a rendering over the colour `back` at a camera of the box frame."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """Numbers on what it did so far."""
+        ...
 
 
 class Field(Protocol):

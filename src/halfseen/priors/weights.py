@@ -28,8 +28,12 @@ _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 DIFIX_FILES = (
     "vae/config.json", "vae/diffusion_pytorch_model.safetensors", "unet/config.json",
     "unet/diffusion_pytorch_model.safetensors", "prompt.safetensors", "tokenizer/*.json", "tokenizer/*.txt",
-    "text_encoder/config.json", "text_encoder/model.safetensors",
+    "text_encoder/config.json", "text_encoder/model.safetensors", "model_index.json",
 )  # fmt: skip
+_NEEDED = 4
+_DIFIX = ("nvidia/difix", "nvidia/difix_ref")
+# Checkpoints of Difix's released trainer; they lie in the folder that they were trained from.
+CHECKPOINT = ".pkl"
 # A prior of others comes as one file instead of a folder.
 FOREIGN = (".pt", ".pth")
 
@@ -114,9 +118,14 @@ def find(name_or_path: str | Path) -> Path:
     )
 
 
-def is_difix(folder: Path) -> bool:
-    """Whether a folder has the layout of Difix's published weights."""
-    return all((folder / name).is_file() for name in DIFIX_FILES[:4])
+def difix_folder(name_or_path: str | Path) -> Path | None:
+    """The folder of weights in Difix's layout that a name or path means: itself, the one that a checkpoint of the released trainer lies
+    in, or one of Difix's repositories, which is fetched. None for anything else."""
+    path = Path(name_or_path)
+    if str(name_or_path) in _DIFIX and not path.exists():
+        return fetched(str(name_or_path), DIFIX_FILES)
+    folder = path.parent if path.suffix == CHECKPOINT else path
+    return folder if all((folder / name).is_file() for name in DIFIX_FILES[:_NEEDED]) else None
 
 
 def fetched(repository: str, files: Sequence[str]) -> Path:
@@ -146,8 +155,9 @@ def fetched(repository: str, files: Sequence[str]) -> Path:
 def file_of(name_or_path: str | Path) -> Path:
     """The file that holds a prior's weights."""
     path = Path(name_or_path)
-    if is_difix(path):
-        return path / DIFIX_FILES[3]
+    difix = difix_folder(name_or_path)
+    if difix is not None:
+        return path if path.suffix == CHECKPOINT else difix / DIFIX_FILES[_NEEDED - 1]
     if path.suffix not in FOREIGN:
         return find(name_or_path) / MODEL
     if not path.is_file():

@@ -26,11 +26,11 @@ from torch import Tensor
 from halfseen.cameras.cameras import Cameras
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.rng import generator
-from halfseen.data.capture import Capture
+from halfseen.data.capture import Capture, Colour
 from halfseen.fields import kinds
 from halfseen.fields.contract import After, Field, Rendering
 from halfseen.methods.contract import Estimate, Method
-from halfseen.methods.difix3d import creeping, repairing, teaching, trial
+from halfseen.methods.difix3d import creeping, inputs, repairing, teaching, trial
 from halfseen.methods.difix3d.config import VARIANTS, Config
 from halfseen.methods.difix3d.fixers import load_fixer
 from halfseen.methods.difix3d.inputs import Witnesses
@@ -46,8 +46,8 @@ from halfseen.runs.snapshot import Knobs, Snapshot, State
 _LOOK_AGAIN = 50
 # Repairs with the renderings that they need, in repairs.
 _WITH_RENDERING = 2
-# Groups of a checkpoint: the lesson, and what was decided and spent.
-_LESSON, _DECIDED = "lesson", "repair"
+# Groups of a checkpoint: the lesson, what was decided and spent, and what photos know of the field.
+_LESSON, _DECIDED, _KNOWN = "lesson", "repair", "known"
 
 
 @dataclass
@@ -119,9 +119,13 @@ def _decide(
         stored = {k: float(v) for k, v in tensors[_DECIDED].items()}
         repairer.spent.calls, repairer.spent.seconds = int(stored["calls"]), stored["seconds"]
         repairer.spent.checked, repairer.spent.accepted = int(stored["checked"]), int(stored["accepted"])
-        return Teaching(repairer, stored["strength"], teaching.restored(tensors, _LESSON))
+        known = None
+        if _KNOWN in tensors:
+            photos = [v.image.read()[..., :3] for v in capture.views]
+            known = inputs.restored(tensors[_KNOWN], photos, capture.cameras())
+        return Teaching(repairer, stored["strength"], teaching.restored(tensors, _LESSON), known)
     found = trial.gains(capture, to_user, cfg, seed, repairer, device)
-    chosen = max(cfg.guard.strengths) if found is None else _strength(found, cfg)
+    chosen = cfg.guard.blind if found is None else _strength(found, cfg)
     return Teaching(repairer, chosen)
 
 
@@ -159,9 +163,8 @@ def _taught(
 def _learn(going: Fit, wanted: Cameras, cfg: Config, taught: Teaching, number: int) -> None:
     """Render, repair and judge the views of a round, and add them to the lesson."""
     captured = going.capture.cameras()
-    unit = float(captured.centres.norm(dim=-1).median())
-    cameras = creeping.crept(captured, wanted, cfg.updates, number, unit)
     taught.known = repairing.known_of(going.field, going.capture)
+    cameras = creeping.crept(captured, wanted, cfg.updates, number, taught.known.unit, going.field.to_user)
     new = _prepared(going, cameras, cfg, taught, number)
     taught.lesson = teaching.joined(taught.lesson, new, cfg.updates.keep)
 
@@ -189,7 +192,7 @@ def _fresh(going: Fit, wanted: Cameras, cfg: Config, seed: int, taught: Teaching
     reach = way * step / (cfg.steps - cfg.base_steps)
     start = captured.c2w[[int(torch.randint(len(captured), (), generator=rng))]]
     camera = replace(target, c2w=creeping.between(start, target.c2w, reach))
-    if taught.known is None or step % _LOOK_AGAIN == 0:
+    if taught.known is None or step % _LOOK_AGAIN == 1:
         taught.known = repairing.known_of(going.field, going.capture)
     taught.lesson = _prepared(going, camera, cfg, taught, step)
     return teaching.term(going, taught.lesson, cfg.updates, generator(seed, "difix3d", step))
@@ -231,7 +234,7 @@ def _marked(taught: Teaching | None, snapshot: Snapshot) -> Snapshot:
     """The snapshot with what was decided, spent and accepted, and with its lesson."""
     if taught is None:
         return snapshot
-    spent, lesson = taught.repairer.spent, taught.lesson
+    spent, lesson, known = taught.repairer.spent, taught.lesson, taught.known
     numbers = {"strength": taught.strength, "accepted": spent.share}
     costs = {"prior_calls": float(spent.calls), "prior_seconds": spent.seconds}
     kept = {**numbers, "calls": spent.calls, "seconds": spent.seconds, "checked": spent.checked}
@@ -239,7 +242,8 @@ def _marked(taught: Teaching | None, snapshot: Snapshot) -> Snapshot:
 
     def state() -> State:
         out = {**snapshot.state(), _DECIDED: {k: torch.tensor(v, dtype=torch.float64) for k, v in kept.items()}}
-        return out if lesson is None else {**out, _LESSON: lesson.to_plain()}
+        out |= {} if lesson is None else {_LESSON: lesson.to_plain()}
+        return out if known is None else {**out, _KNOWN: known.to_plain()}
 
     def panels() -> dict[str, Tensor]:
         return snapshot.panels() if lesson is None else {**snapshot.panels(), "repaired": lesson.sheet()}
@@ -248,21 +252,33 @@ def _marked(taught: Teaching | None, snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, facts={**numbers, **costs}, state=state, panels=panels, generated=shown)
 
 
+@dataclass
+class LastPass:
+    """A repair of each rendering (section 6 of the specification), with an account of it."""
+
+    repairer: Repairer
+    known: Witnesses
+    strength: float
+
+    def __call__(self, rendering: Rendering, camera: Cameras, back: Colour, /) -> Tensor:
+        """Colours [H, W, 3] of a rendering at a camera of the box frame."""
+        return self.repairer.repair(rendering, camera, self.known, back).by(self.strength)
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """What it cost and what the guard let through."""
+        spent = self.repairer.spent
+        return {"post_calls": float(spent.calls), "post_seconds": spent.seconds, "post_accepted": spent.share}
+
+
 def after(cfg: Config, field: Field, capture: Capture, state: State, device: torch.device) -> After | None:
-    """The last pass: a repair of each rendering, as strongly as was found good for this scene."""
+    """The last pass, as strongly as was found good for this scene; a scene that was never asked about is repaired in full."""
     decided = state.get(_DECIDED, {})
     strength = float(decided["strength"]) if decided else max(cfg.guard.strengths)
     if not cfg.post or strength == 0:
         return None
     repairer = Repairer(repairing.of_fixer(load_fixer(cfg.prior, device)), cfg.guard, cfg.references)
-    known = repairing.known_of(field, capture)
-
-    def last(rendering: Rendering, camera: Cameras, back: tuple[float, float, float]) -> Tensor:
-        repaired, weight = repairer.repair(rendering, camera, known, back)
-        rgb = rendering.rgb.cpu()
-        return rgb + strength * weight[..., None] * (repaired.movedim(0, -1) - rgb)
-
-    return last
+    return LastPass(repairer, repairing.known_of(field, capture), strength)
 
 
 def estimate(capture: Capture, to_user: Similarity, cfg: Config, device: torch.device) -> Estimate:
@@ -279,12 +295,15 @@ def estimate(capture: Capture, to_user: Similarity, cfg: Config, device: torch.d
     if not cfg.use_prior:
         return found
     trials = min(cfg.guard.trials, len(capture)) if len(capture) > 1 else 0
-    calls = {"never": 0, "rounds": cfg.updates.rounds * cfg.updates.targets, "every-step": cfg.steps - cfg.base_steps}
-    share = trials * cfg.guard.trial_share * cfg.base_steps / cfg.steps
+    targets = len(cfg.targets) or cfg.updates.targets
+    calls = {"never": 0, "rounds": cfg.updates.rounds * targets, "every-step": cfg.steps - cfg.base_steps}
+    share = trials * trial.trial_steps(cfg) / cfg.steps
     repairs = (trials + calls[cfg.teach]) * _WITH_RENDERING * _seconds_of_a_repair(capture, cfg, device)
-    before = found.before * (1 + trials) + (found.seconds - found.before) * share
-    seconds = found.seconds + before - found.before + repairs
-    return replace(found, seconds=seconds, before=before)
+    # What grows with the steps stays apart from what does not, so that a budget can be turned into steps.
+    fits = (found.seconds - found.before) * (1 + share)
+    fixed = found.before * (1 + trials) + (0.0 if cfg.teach == "every-step" else repairs)
+    growing = fits + (repairs if cfg.teach == "every-step" else 0.0)
+    return replace(found, seconds=fixed + growing, before=fixed)
 
 
 def _seconds_of_a_repair(capture: Capture, cfg: Config, device: torch.device) -> float:

@@ -59,11 +59,12 @@ class Guard:
     window: int = 7
     # A view of whose checked pixels fewer than this are accepted is thrown away whole.
     least: float = 0.5
-    # Photos that are left out in turn to see whether repairs help this scene, and the share of the steps that each of these fits gets.
+    # Photos that are left out in turn to see whether repairs help this scene, and the share of all steps that each of these fits gets.
     trials: int = 3
     trial_share: float = 0.3
-    # Strengths among which they decide.
+    # Strengths among which they decide, and the one for a single photo, of which nothing can be left out.
     strengths: tuple[float, ...] = (0.0, 0.5, 1.0)
+    blind: float = 0.5
 
     def __post_init__(self) -> None:
         within("guard.tolerance", self.tolerance, 0, 1)
@@ -71,6 +72,7 @@ class Guard:
         within("guard.least", self.least, 0, 1)
         within("guard.trials", self.trials, 0, 1000)
         within("guard.trial_share", self.trial_share, 1e-3, 1)
+        within("guard.blind", self.blind, 0, 1)
         for strength in self.strengths:
             within("guard.strengths", strength, 0, 1)
 

@@ -17,6 +17,8 @@ from halfseen.methods.difix3d.config import Pose, Updates
 from halfseen.poses import around, warping
 
 _BOX = "the box"
+# How far from a single photo's camera repaired views stand, as a share of its distance.
+_CLOSE = 0.3
 
 
 def targets(given: tuple[Pose, ...], to_user: Similarity, captured: Cameras, cfg: Updates) -> Cameras:
@@ -28,6 +30,11 @@ def targets(given: tuple[Pose, ...], to_user: Similarity, captured: Cameras, cfg
         wanted = concat([_camera(pose).resized(*size) for pose in given])
         return to_user.inverse().cameras(wanted)
     frame = normalise.of_box(Similarity.identity(), captured, _BOX)
+    if len(captured) == 1:
+        # A single photo is looked at from close by: straight ways to the other side would lead through the scene.
+        swing = _CLOSE * frame.distance
+        poses = paths.spiral(captured.c2w[0], frame.distance, (swing, swing, 0.0), cfg.targets)
+        return make(poses, captured.intrinsics[0], captured.size(0))
     return around.path(captured, frame, cfg.targets)
 
 
@@ -37,15 +44,17 @@ def of(cameras: Cameras) -> tuple[Pose, ...]:
     return tuple(tuple(map(float, row)) for row in torch.cat([p.double() for p in parts], 1).tolist())
 
 
-def crept(captured: Cameras, wanted: Cameras, cfg: Updates, number: int, unit: float) -> Cameras:
-    """The cameras of round `number` (from 1), of the wanted ones' sizes. `unit` is the box length that counts as much as a radian."""
+def crept(captured: Cameras, wanted: Cameras, cfg: Updates, number: int, unit: float, to_user: Similarity) -> Cameras:
+    """The cameras of round `number` (from 1), of the wanted ones' sizes. `unit` is the box length that counts as much as a radian;
+    steps of `delta` are in the user's units, as the released code has them."""
     if not cfg.creep:
         return wanted
     if cfg.stride == "delta":
-        poses = captured.c2w
+        ends = to_user.cameras(wanted)
+        poses = to_user.cameras(captured).c2w
         for _ in range(number):
-            poses = paths.step_towards(poses, wanted.c2w, cfg.delta)
-        return replace(wanted, c2w=poses)
+            poses = paths.step_towards(poses, ends.c2w, cfg.delta)
+        return to_user.inverse().cameras(replace(ends, c2w=poses))
     start = captured.c2w[warping.distance(captured, wanted, unit).argmin(0)]
     return replace(wanted, c2w=between(start, wanted.c2w, number / cfg.rounds))
 

@@ -32,19 +32,27 @@ from halfseen.methods.photometric.config import BASIC, CLASSIC
 from halfseen.metrics.image import psnr
 from halfseen.poses import framing
 from halfseen.worlds import sample
-from halfseen.worlds.families import by_name
+from halfseen.worlds.families import Family, by_name
 from halfseen.worlds.seeds import Purpose, seed_of
 
 Strategy = Literal["sparse", "underfit", "cycle", "cross"]
+Kind = Literal["hashgrid", "gaussians"]
 STRATEGIES: tuple[Strategy, ...] = ("sparse", "underfit", "cycle", "cross")
 # Shares of the schedule at which a sparse fit is looked at, and the range of those of underfitting.
 _LOOKS, _UNDER = {"gaussians": (0.25, 0.5, 0.75, 1.0), "hashgrid": (0.5, 1.0)}, (0.25, 0.75)
 # Inputs of a sparse fit (the paper's 4 to 16 are of hundreds of photos), and every how many views one is held out of underfitting.
-_INPUTS, _HELD = (2, 3, 4, 6), 4
+_INPUTS, _HELD = (3, 3, 4, 6), 4
+# Share of places that are photographed from one side: a few views from all around leave nothing to repair.
+_FORWARD = 0.75
+_DRIVES = ("cycle", "cross")
+# Share of sparse fits whose inputs are evenly spread, as protocols have them; the others' are drawn.
+_EVENLY = 0.5
+# The worst of what worlds lack: stops of exposure, degrees and world units that poses are off (the last two mostly much less).
+_STOPS, _POSE_DEGREES, _POSE_DISTANCE = 0.1, 0.3, 0.01
 # Cameras of a rig that takes turns (`drive`), and which of them is fitted; how far to the side a drive is rendered, in its steps.
 _RIG, _MIDDLE, _ASIDE = 3, 1, (0.5, 2.5)
 # Share of fits with the losses of `classic`; the others have colours alone.
-_CLASSIC = 0.5
+_CLASSIC = 0.8
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,12 @@ class Job:
     """One fit, or two, and the pairs that come of it."""
 
     strategy: Strategy
-    kind: Literal["hashgrid", "gaussians"]
+    kind: Kind
     number: int  # decides whatever is drawn
     family: str = ""  # a world; else
     capture: str = ""  # a capture's folder
     purpose: Purpose = "train"
+    part: Literal["train", "test"] = "train"
     views: int = 14
     width: int = 160
     height: int = 128
@@ -81,7 +90,7 @@ def make(job: Job, folder: Path) -> None:
     rows = []
     for step, field, boxed in _fitted(job, chosen, looks, rng):
         rows += _looked_at(job, field, boxed, capture.select(targets), step, rng)
-    pair_files.write(folder, rows)
+    pair_files.write(folder, rows, job.part)
 
 
 def _capture(job: Job, rng: torch.Generator) -> Capture:
@@ -90,12 +99,13 @@ def _capture(job: Job, rng: torch.Generator) -> Capture:
     if job.capture:
         return loading.load(formats.read([Path(job.capture)]), size)
     family = by_name(job.family)
-    layout = "drive" if job.strategy in ("cycle", "cross") else None
-    if layout and family.name != "outdoor":
+    layout = "drive" if job.strategy in _DRIVES else _layout(family, rng)
+    if job.strategy in _DRIVES and family.name != "outdoor":
         raise UserError(
             "this strategy needs a drive", got=quote(job.family), accepted="the family outdoor", do="Change --families."
         )
-    flaws = sample.Imperfect(exposure=0.1 * float(torch.rand((), generator=rng)))
+    much = float(torch.rand((), generator=rng))
+    flaws = sample.Imperfect(_POSE_DEGREES * much**2, _POSE_DISTANCE * much**2, _STOPS * much)
     made = sample.capture(
         family,
         seed_of(job.purpose, job.number),
@@ -105,6 +115,13 @@ def _capture(job: Job, rng: torch.Generator) -> Capture:
         imperfect=flaws,
     )
     return loading.load(made, size)
+
+
+def _layout(family: Family, rng: torch.Generator) -> str | None:
+    """Where sparse and short fits are photographed from (None: as the family has it)."""
+    if family.background != "environment":
+        return "hemisphere"
+    return "forward" if float(torch.rand((), generator=rng)) < _FORWARD else None
 
 
 def _split(job: Job, count: int, rng: torch.Generator) -> tuple[list[int], list[int]]:
@@ -119,7 +136,7 @@ def _split(job: Job, count: int, rng: torch.Generator) -> tuple[list[int], list[
         first = int(torch.randint(_HELD, (), generator=rng))
         return [i for i in everyone if i % _HELD != first], everyone[first::_HELD]
     wanted = min(_INPUTS[int(torch.randint(len(_INPUTS), (), generator=rng))], count - 1)
-    if float(torch.rand((), generator=rng)) < 0.5:
+    if float(torch.rand((), generator=rng)) < _EVENLY:
         train = list(protocols.spread(everyone, wanted))
     else:
         train = torch.randperm(count, generator=rng)[:wanted].sort().values.tolist()
@@ -145,7 +162,7 @@ def _from_the_side(job: Job, capture: Capture, rng: torch.Generator) -> Capture:
     cameras = capture.cameras()
     step = float((cameras.centres[1:] - cameras.centres[:-1]).norm(dim=-1).median())
     aside = _ASIDE[0] + (_ASIDE[1] - _ASIDE[0]) * float(torch.rand((), generator=rng))
-    side = 1 if float(torch.rand((), generator=rng)) < 0.5 else -1
+    side = (-1) ** int(torch.randint(2, (), generator=rng))
     c2w = cameras.c2w.clone()
     c2w[:, :3, 3] += side * aside * step * c2w[:, :3, 0]
     moved = replace(cameras, c2w=c2w)

@@ -15,18 +15,17 @@ from halfseen.priors.networks.fixer_small import FixerSmall
 from halfseen.priors.one_step.contract import Fixer
 from halfseen.priors.one_step.small import SmallFixer
 
-# Difix's repositories on the hub.
-_DIFIX = ("nvidia/difix", "nvidia/difix_ref")
-
 
 def load_fixer(name_or_path: str, device: torch.device) -> Fixer:
     """The fixer of a shipped name, of a folder or of a repository on the hub."""
-    folder = difix_folder(name_or_path)
+    folder = weights.difix_folder(name_or_path)
     if folder is not None:
         # diffusers takes seconds to import: only who has such weights waits.
         from halfseen.priors.one_step import difix, difix_files
 
-        return difix.DifixFixer(difix_files.load(folder).to(device))
+        checkpoint = Path(name_or_path).suffix == weights.CHECKPOINT
+        graph = difix_files.load_checkpoint(Path(name_or_path), folder) if checkpoint else difix_files.load(folder)
+        return difix.DifixFixer(graph.to(device), photos=difix_files.takes_photos(folder))
     stored = weights.load(name_or_path)
     if stored.config.get("role") != ROLE:
         raise UserError(
@@ -46,19 +45,10 @@ def load_fixer(name_or_path: str, device: torch.device) -> Fixer:
 
 def _trained_difix(stored: weights.Stored, device: torch.device) -> Fixer:
     """Difix's graph as `halfseen prior train difix` left it, at the size that it was trained at."""
-    from halfseen.priors.one_step import difix
+    from halfseen.priors.one_step import difix, difix_files
 
     config = configs.from_plain(training_paper.Config, stored.config["config"], "config.json: config")
-    nets = training_paper.networks(config)
+    # The file holds the prompt and all weights: what the training began from is not needed.
+    nets = {"difix": difix_files.untrained(config.narrow)}
     weights.fill(nets, stored)
-    network = nets["difix"].to(device)
-    assert isinstance(network, difix.Difix)
-    return difix.DifixFixer(network, (config.width, config.height))
-
-
-def difix_folder(name_or_path: str) -> Path | None:
-    """The folder of weights in Difix's layout, if it is that: here, or one of its repositories, which is fetched."""
-    if name_or_path in _DIFIX and not Path(name_or_path).exists():
-        return weights.fetched(name_or_path, weights.DIFIX_FILES)
-    folder = Path(name_or_path)
-    return folder if weights.is_difix(folder) else None
+    return difix.DifixFixer(nets["difix"].to(device), (config.width, config.height))

@@ -39,7 +39,7 @@ def judge(rendered: Tensor, repaired: Tensor, borrowed: Tensor, trusted: Tensor,
     checked, accepted = int(trusted.sum()), int((trusted & fine).sum())
     weight = (~trusted | fine).to(rendered)
     if checked and accepted < cfg.least * checked:
-        weight = torch.zeros_like(weight)
+        weight, accepted = torch.zeros_like(weight), 0
     return Verdict(weight, checked, accepted)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from halfseen.cameras.cameras import Cameras
 from halfseen.fields import seen
 from halfseen.fields.contract import Field, Rendering
+from halfseen.images import resize
 from halfseen.poses import warping
 from halfseen.priors import patches
 from halfseen.priors.networks.fixer_small import CHANNELS
@@ -35,12 +36,41 @@ class Witnesses:
     # What the fixer is shown where a scene is empty; None: the background that it was rendered over.
     behind: Tensor | None = None
 
+    def to_plain(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps: all but the photos and their cameras."""
+        out = {f"depth{i}": d for i, d in enumerate(self.seen.depths)}
+        out["unit"] = torch.tensor(self.unit, dtype=torch.float64)
+        return out if self.behind is None else {**out, "behind": self.behind}
 
-def witnesses(field: Field, photos: Sequence[Tensor], cameras: Cameras, behind: Tensor | None = None) -> Witnesses:
-    """Render the field once for each photo."""
+
+def restored(stored: dict[str, Tensor], photos: Sequence[Tensor], cameras: Cameras) -> Witnesses:
+    """As an earlier start of this run knew it."""
+    found = seen.Witness(cameras, tuple(stored[f"depth{i}"] for i in range(len(photos))))
+    return Witnesses(tuple(photos), cameras, found, float(stored["unit"]), stored.get("behind"))
+
+
+def witnesses(
+    field: Field,
+    photos: Sequence[Tensor],
+    cameras: Cameras,
+    behind: Tensor | None = None,
+    valid: Sequence[Tensor] = (),
+) -> Witnesses:
+    """Render the field once for each photo. Where one is not `valid` [h, w] it shows no surface."""
     found = seen.witness(field, cameras)
+    if valid:
+        found = replace(found, depths=tuple(_where(d, v) for d, v in zip(found.depths, valid, strict=True)))
     depths = torch.cat([d[d > 0].reshape(-1) for d in found.depths])
     return Witnesses(tuple(photos), cameras, found, float(depths.median()) if len(depths) else 1.0, behind)
+
+
+def _where(depth: Tensor, valid: Tensor) -> Tensor:
+    """A depth map [H, W] with nothing where a mask of another size says so."""
+    height, width = depth.shape
+    if bool(valid.all()):
+        return depth
+    share = resize.resize(valid.float()[..., None], width, height)[..., 0]
+    return torch.where(share > _HALF, depth, 0.0)
 
 
 def order(known: Witnesses, camera: Cameras) -> list[int]:
@@ -50,6 +80,7 @@ def order(known: Witnesses, camera: Cameras) -> list[int]:
 
 def shown(rendering: Rendering, camera: Cameras, known: Witnesses) -> Tensor:
     """The fixer's input [10, H, W] for one rendering at a camera."""
+    rendering = Rendering(*(getattr(rendering, n).cpu() for n in ("rgb", "depth", "alpha", "mean_depth")))
     near = order(known, camera)
     borrowed, trusted = warping.borrowed(
         [known.photos[i] for i in near],

@@ -37,10 +37,10 @@ class Row:
     facts: Mapping[str, Any]
 
 
-def write(folder: Path, rows: Sequence[Row]) -> None:
-    """Write the pairs of one job as a new folder with its own list."""
+def write(folder: Path, rows: Sequence[Row], part: str) -> None:
+    """Write the pairs of one job, which are for a part, as a new folder with its own list."""
     with new_folder(folder) as partial:
-        write_json(partial / FILE, {row.name: _written(row, partial) for row in rows})
+        write_json(partial / FILE, {part: {row.name: _written(row, partial) for row in rows}})
 
 
 def _written(row: Row, folder: Path) -> dict[str, Any]:
@@ -54,12 +54,12 @@ def _written(row: Row, folder: Path) -> dict[str, Any]:
     return {**entry, "prompt": PROMPT, _SHOWN: f"{row.name}.safetensors", **row.facts}
 
 
-def merge(out: Path, parts: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Write the list of all pairs of a folder whose jobs lie in `parts` (train, test); their numbers."""
+def merge(out: Path, jobs: Sequence[str]) -> dict[str, int]:
+    """Write the list of all pairs of a folder's jobs; their numbers by part (train, test)."""
     document: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
-    for part, jobs in parts.items():
-        for job in sorted(jobs):
-            for name, entry in read_json(out / job / FILE).items():
+    for job in sorted(jobs):
+        for part, rows in read_json(out / job / FILE).items():
+            for name, entry in rows.items():
                 paths = {k: f"{job}/{entry[k]}" for k in ("image", "target_image", "ref_image", _SHOWN) if k in entry}
                 document[part][f"{job}-{name}"] = {**entry, **paths}
     write_json(out / FILE, document)

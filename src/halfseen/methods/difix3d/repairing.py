@@ -11,6 +11,7 @@ from torch import Tensor
 
 from halfseen.cameras.cameras import Cameras
 from halfseen.data.capture import Capture, Colour
+from halfseen.data.pixels import VALID
 from halfseen.fields.contract import Field, Rendering
 from halfseen.images.color import WHITE
 from halfseen.methods.difix3d import guard, inputs
@@ -37,6 +38,19 @@ class Spent:
         return self.accepted / self.checked if self.checked else 1.0
 
 
+@dataclass(frozen=True)
+class Repair:
+    """A rendering as the fixer was shown it, what became of it, and where the guard believes that."""
+
+    before: Tensor  # [H, W, 3] over what stands behind the scene
+    after: Tensor  # [H, W, 3]
+    weight: Tensor  # [H, W] in [0, 1]
+
+    def by(self, strength: float) -> Tensor:
+        """As much of the repair as is believed, times a strength [H, W, 3]."""
+        return self.before + strength * self.weight[..., None] * (self.after - self.before)
+
+
 @dataclass
 class Repairer:
     """A fixer with its settings, and an account of its use."""
@@ -46,8 +60,8 @@ class Repairer:
     references: int
     spent: Spent = field(default_factory=Spent)
 
-    def repair(self, rendering: Rendering, camera: Cameras, known: Witnesses, back: Colour) -> tuple[Tensor, Tensor]:
-        """(repaired colours [3, H, W], where the guard believes them [H, W]) of a rendering over the colour `back`."""
+    def repair(self, rendering: Rendering, camera: Cameras, known: Witnesses, back: Colour) -> Repair:
+        """Repair a rendering over the colour `back`."""
         shown = inputs.shown(before(rendering, known.behind, back), camera, known)
         near = inputs.order(known, camera)[: self.references]
         started = time.perf_counter()
@@ -57,7 +71,7 @@ class Repairer:
         verdict = guard.judge(shown[:3], made.rgb, inputs.borrowed_of(shown), inputs.trusted_of(shown), self.guard)
         self.spent.checked += verdict.checked
         self.spent.accepted += verdict.accepted
-        return made.rgb, verdict.weight
+        return Repair(shown[:3].movedim(0, -1), made.rgb.movedim(0, -1), verdict.weight)
 
 
 def before(rendering: Rendering, behind: Tensor | None, back: Colour) -> Rendering:
@@ -76,9 +90,19 @@ def of_fixer(fixer: Fixer) -> Fix:
 def known_of(field_: Field, capture: Capture) -> Witnesses:
     """What a boxed capture's photos know of a field. A scene is empty before the mean of its photos, an object before its background."""
     photos = [v.image.read()[..., :3] for v in capture.views]
-    mean = torch.stack([p.mean((0, 1)) for p in photos]).mean(0)
+    valid = [validity(capture, i) for i in range(len(capture))]
+    told = torch.cat([p[m] for p, m in zip(photos, valid, strict=True)])
+    behind = None if capture.mask_role == "object" else told.mean(0)
     with torch.no_grad():
-        return inputs.witnesses(field_, photos, capture.cameras(), None if capture.mask_role == "object" else mean)
+        return inputs.witnesses(field_, photos, capture.cameras(), behind, valid)
+
+
+def validity(capture: Capture, view: int) -> Tensor:
+    """Where a photo says anything [H, W]: everywhere, unless a mask of validity says less."""
+    shown = capture.views[view]
+    if shown.mask is None or capture.mask_role != "valid":
+        return torch.ones(shown.image.height, shown.image.width, dtype=torch.bool)
+    return shown.mask.read_grey() > VALID
 
 
 def background(capture: Capture) -> Colour:

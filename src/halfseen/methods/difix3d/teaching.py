@@ -77,9 +77,9 @@ def prepare(
     for i in range(len(cameras)):
         with torch.no_grad():
             rendering = field.render(cameras[i], background=back)
-        repaired, weight = repairer.repair(rendering, cameras[i], known, back)
-        pictures.append(torch.lerp(rendering.rgb.cpu(), repaired.movedim(0, -1), strength))
-        weights.append(weight * (rendering.alpha.cpu() > cfg.alpha))
+        made = repairer.repair(rendering, cameras[i], known, back)
+        pictures.append(torch.lerp(made.before, made.after, strength))
+        weights.append(made.weight * (rendering.alpha.cpu() > cfg.alpha))
     return Lesson(torch.stack(pictures), torch.stack(weights), cameras, torch.full((len(cameras),), number))
 
 
@@ -106,9 +106,11 @@ def term(going: Fit, lesson: Lesson, cfg: Updates, rng: torch.Generator) -> dict
     pick = torch.randint(views * height * width, (count,), generator=rng)
     view, at = pick // (height * width), pick % (height * width)
     xy = rays.pixel_centres(width, height)[at]
-    wanted, weight = (t.flatten(0, 2)[pick] for t in (lesson.rgb, lesson.weight[..., None]))
-    back = _behind(going, rng, count).to(wanted)
-    shown = going.field.render(lesson.cameras.to(torch.float32), pixels=(view, xy), background=back, generator=rng)
+    device = going.photos.rgb.device
+    wanted, weight = (t.flatten(0, 2)[pick].to(device) for t in (lesson.rgb, lesson.weight[..., None]))
+    back, cameras = _behind(going, rng, count).to(wanted), lesson.cameras.to(torch.float32).to(device)
+    pixels = (view.to(device), xy.to(device))
+    shown = going.field.render(cameras, pixels=pixels, background=back, generator=rng)
     return {"repaired": cfg.weight * (weight * (shown.rgb - wanted) ** 2).mean()}
 
 

@@ -96,13 +96,13 @@ class FixerTask:
             first = position // (cfg.pairs.each * cfg.reuse)
             made = self._worlds.get(first, first + int(world * cfg.window))
             pair = made[int(which * cfg.pairs.each)]
+        pair = _whole(pair, cfg)
         height, width = pair.target.shape[-2:]
         left, top = int(across * (width - cfg.side + 1)), int(down * (height - cfg.side + 1))
         cut = [t[..., top : top + cfg.side, left : left + cfg.side] for t in (pair.shown, pair.target)]
         shown, target, references = (t.flip(-1) if mirror < 0.5 else t for t in (*cut, pair.references))
         there = torch.tensor(float(alone >= cfg.alone and len(references) > 0))
-        if len(references) == 0:
-            references = torch.zeros(cfg.pairs.references, 3, cfg.pairs.height, cfg.pairs.width, dtype=torch.uint8)
+        references = _as_many(references, cfg)
         if bare < cfg.bare:
             shown = packed(inputs.bare(unpacked(shown)[:3]))
         return {"shown": shown, "target": target, "references": references, "there": there}
@@ -164,6 +164,26 @@ class FixerTask:
     def close(self) -> None:
         """Stop the workers."""
         self._worlds.close()
+
+
+def _whole(pair: Pair, cfg: Config) -> Pair:
+    """A pair at least as large as a crop: rims of smaller ones are repeated."""
+    down, right = (max(0, cfg.side - s) for s in pair.target.shape[-2:])
+    if not down and not right:
+        return pair
+
+    def padded(t: Tensor) -> Tensor:
+        return F.pad(t[None].float(), (0, right, 0, down), mode="replicate")[0].to(torch.uint8)
+
+    return Pair(padded(pair.shown), padded(pair.target), pair.references)
+
+
+def _as_many(references: Tensor, cfg: Config) -> Tensor:
+    """So many references as this training has, whatever a pair brings; the last one again where there are fewer, black without any."""
+    wanted = cfg.pairs.references
+    if len(references) == 0:
+        return torch.zeros(wanted, 3, cfg.pairs.height, cfg.pairs.width, dtype=torch.uint8)
+    return references[[min(i, len(references) - 1) for i in range(wanted)]]
 
 
 def _stacked(pairs: list[Pair], device: torch.device) -> Judged:

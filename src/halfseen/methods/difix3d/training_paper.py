@@ -55,6 +55,8 @@ class Config:
     gram: float = 0.5
     gram_from: int = 2000
     gram_ramp: int = 500
+    # Whether the U-Net keeps less for its gradients and computes it again: slower, and it fits into 24 GB.
+    checkpointing: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -161,8 +163,12 @@ def networks(config: Config) -> Mapping[str, nn.Module]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "difix/init"))
         if config.base:
-            return {"difix": difix_files.load_base(Path(config.base))}
-        return {"difix": difix_files.untrained(config.narrow)}
+            net = difix_files.load_base(Path(config.base))
+        else:
+            net = difix_files.untrained(config.narrow)
+    if config.checkpointing:
+        net.unet.enable_gradient_checkpointing()
+    return {"difix": net}
 
 
 DIFIX = Recipe(

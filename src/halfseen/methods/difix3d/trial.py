@@ -12,7 +12,7 @@ from halfseen.common.rng import derive_seed
 from halfseen.data import protocols
 from halfseen.data.capture import Capture
 from halfseen.methods.difix3d.config import Config
-from halfseen.methods.difix3d.repairing import Repairer, background, known_of
+from halfseen.methods.difix3d.repairing import Repairer, background, known_of, validity
 from halfseen.methods.photometric import fit
 from halfseen.metrics.image import psnr
 
@@ -32,6 +32,11 @@ def gains(
     )
 
 
+def trial_steps(cfg: Config) -> int:
+    """Steps of a fit that leaves a photo out: a share of all steps, whatever of these is left to the base fit."""
+    return max(1, round(cfg.guard.trial_share * cfg.steps))
+
+
 def _of_one(
     capture: Capture,
     left_out: int,
@@ -43,7 +48,7 @@ def _of_one(
 ) -> list[float]:
     """The gains on one photo."""
     others = capture.select([i for i in range(len(capture)) if i != left_out])
-    short = replace(cfg.fit, steps=max(1, round(cfg.guard.trial_share * cfg.base_steps)))
+    short = replace(cfg.fit, steps=trial_steps(cfg))
     going = fit.begin(others, to_user, short, derive_seed(seed, f"difix3d/trial/{left_out}"), device)
     for _ in fit.steps(going, short, seed, 0):
         pass
@@ -52,7 +57,7 @@ def _of_one(
     back = background(capture)
     with torch.no_grad():
         rendering = going.field.render(view.camera, background=back)
-    repaired, weight = repairer.repair(rendering, view.camera, known_of(going.field, others), back)
-    before, truth = rendering.rgb.cpu(), view.image.read()[..., :3]
-    change = weight[..., None] * (repaired.movedim(0, -1) - before)
-    return [psnr(before + s * change, truth) - psnr(before, truth) for s in cfg.guard.strengths]
+    made = repairer.repair(rendering, view.camera, known_of(going.field, others), back)
+    truth, valid = view.image.read()[..., :3], validity(capture, left_out)
+    # Measured against what the fixer was shown: what stands behind a scene is none of its merit.
+    return [psnr(made.by(s), truth, valid) - psnr(made.before, truth, valid) for s in cfg.guard.strengths]

@@ -58,14 +58,16 @@ class Difix(nn.Module):
 class DifixFixer:
     """A `Fixer` that looks at the rendering and photos alone, at the size that the weights were tuned at."""
 
-    def __init__(self, network: Difix, work: tuple[int, int] = WORK, tau: int | None = None) -> None:
-        self.network, self.work, self.tau = network, work, tau
+    def __init__(
+        self, network: Difix, work: tuple[int, int] = WORK, tau: int | None = None, *, photos: bool = True
+    ) -> None:
+        self.network, self.work, self.tau, self.photos = network, work, tau, photos
 
     def __call__(self, shown: Tensor, references: Sequence[Tensor]) -> Repaired:
         """See `Fixer`."""
         height, width = shown.shape[-2:]
         size = work_size(width, height, self.work)
-        views = torch.stack([_fitted(v, size) for v in (shown[:3], *references)])
+        views = torch.stack([_fitted(v, size) for v in (shown[:3], *(references if self.photos else ()))])
         device = next(self.network.parameters()).device
         with torch.no_grad():
             out = self.network(2 * views[None].to(device) - 1, tau=self.tau, only=0)[0, 0]

@@ -47,6 +47,16 @@ def load(folder: Path) -> Difix:
     return Difix(vae, unet, prompt(folder)).train(False).requires_grad_(requires_grad=False)
 
 
+def takes_photos(folder: Path) -> bool:
+    """Whether the weights were trained with photos beside the rendering: their list of parts names a U-Net of several views. Without
+    such a list they are taken to be."""
+    index = folder / "model_index.json"
+    if not index.is_file():
+        return True
+    unet = read_json(index).get("unet", [])
+    return bool(unet) and unet[0] != "diffusers"
+
+
 def load_base(folder: Path) -> Difix:
     """The graph to be trained from a folder: SD-Turbo's (skips are new), or Difix's own, whose additions are folded in first."""
     logger.warning(_NOTICE, folder.name)
@@ -111,7 +121,12 @@ def prompt(folder: Path) -> Tensor:
     """The embedding [77, 1024] of the constant prompt: kept beside the weights, else made once by the folder's own text encoder."""
     path = folder / EMBEDDING
     if path.is_file():
-        return _tensors(path)[_KEY].float()
+        found = _tensors(path).get(_KEY)
+        if found is None:
+            raise UserError(
+                f"{quote(str(path))} holds no embedding", got="no tensor " + _KEY, accepted="one", do="Remove the file."
+            )
+        return found.float()
     try:
         from transformers import CLIPTextModel, CLIPTokenizer
     except ImportError as error:
@@ -145,6 +160,14 @@ def _graph(folder: Path) -> tuple[AutoencoderKL, UNet2DConditionModel]:
 def _config(folder: Path, known: frozenset[str]) -> dict[str, Any]:
     """What our graph takes of a folder's config.json; classes that it names are not looked for."""
     stored = read_json(folder / CONFIG)
+    for key, wanted in difix_vae.MEANT.items():
+        if stored.get(key, wanted) != wanted:
+            raise UserError(
+                f"{quote(str(folder / CONFIG))} describes another graph than Difix's",
+                got=f"{key} {stored[key]}",
+                accepted=f"{key} {wanted}",
+                do="Give a folder in the layout of nvidia/difix or nvidia/difix_ref.",
+            )
     return {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items() if k in known and v is not None}
 
 

@@ -19,7 +19,9 @@ CONFIG: Mapping[str, Any] = {
     "block_out_channels": (128, 256, 512, 512), "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4, "act_fn": "silu", "sample_size": 768, "scaling_factor": 0.18215,
 }  # fmt: skip
-# Keys of a folder's config.json that our graph understands; the others (lora_rank, gamma, ignore_skip, ...) are checked or unread.
+# What a folder's config.json may say of the skips and additions, where it says anything: nothing else was ever published.
+MEANT: Mapping[str, Any] = {"lora_rank": 4, "gamma": 1.0, "ignore_skip": False}
+# Keys of a folder's config.json that our graph understands; others are unread.
 KNOWN = frozenset(CONFIG) | {"force_upcast", "use_quant_conv", "use_post_quant_conv", "mid_block_add_attention"}
 RANK, ALPHA, ADAPTER = 4, 8, "vae_skip"
 SCALE = ALPHA / RANK
