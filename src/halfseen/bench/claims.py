@@ -82,6 +82,7 @@ class Cell:
     views: int
     seed: int
     tier: Tier
+    inception: str = ""  # path of weights for FID; cells without them have none
 
 
 def cells(
@@ -115,8 +116,14 @@ def path_of(cell: Cell, out: Path) -> Path:
     """The file of a cell: its name is a hash of what it is, of the settings of its tier and its row, and of the priors it uses."""
     cfg = rows.config_of(cell.row, TIERS[cell.tier].steps)
     weights = [sha256(file_of(name)) for name in rows.METHODS[cell.row.method].priors_of(cfg)]
-    plain = json.dumps([asdict(cell), asdict(TIERS[cell.tier]), to_plain(cfg), *weights], sort_keys=True)
+    weights += [sha256(Path(cell.inception))] if cell.inception else []
+    plain = json.dumps([_named(cell), asdict(TIERS[cell.tier]), to_plain(cfg), *weights], sort_keys=True)
     return out / CELLS / f"{hashlib.sha256(plain.encode()).hexdigest()[:16]}.json"
+
+
+def _named(cell: Cell) -> dict[str, Any]:
+    """A cell as plain data, without where on this machine weights lie."""
+    return {k: v for k, v in asdict(cell).items() if k != "inception"}
 
 
 def read(wanted: list[Cell], out: Path) -> list[dict[str, Any]]:
@@ -132,7 +139,7 @@ def compute(cell: Cell, out: Path, captures: Path | None, on_compile: OnCompile)
     measured = _measured(cell, capture, split, targets, settings, on_compile)
     seconds = round(time.monotonic() - started, 2)
     record = {
-        **asdict(cell),
+        **_named(cell),
         "row": cell.row.name,
         "way": asdict(cell.row),
         "settings": asdict(settings),
@@ -180,7 +187,8 @@ def _measured(
     after = method.after(cfg, last.field, boxed, last.state(), torch.device("cpu"))
     found = measure(last.field, capture.select(targets), settings.size, background, name, split.name, after=after)
     # A floor of the few targets alone would be the difference of two places; that of all held-out photos costs no rendering.
-    whole = together(found, photos=photos(capture.select(split.test), settings.size, background))
+    features = Path(cell.inception) if cell.inception else None
+    whole = together(found, features, photos=photos(capture.select(split.test), settings.size, background))
     return {
         "protocol": {**found.numbers["protocol"], **whole.definitions, "swd_floor": _FLOOR},
         "mean": {**found.numbers["mean"], **whole.numbers, **last.facts, **({} if after is None else after.facts)},

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from halfseen.cli.progress import Progress, compiling, duration
+from halfseen.common.errors import UserError, quote
+
+if TYPE_CHECKING:
+    from halfseen.bench.claims import Cell
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,15 @@ class BenchClaims:
     captures: Path | None = None
     """Folder with real captures (llff_fern, fox, banana, dtu_scan65); without it the claims stand on worlds alone."""
     method: str = "plain"
-    """Whose claims: plain, diffusionerf."""
+    """Whose claims: plain, diffusionerf, difix3d."""
     tier: Literal["quick", "full"] = "quick"
-    """quick takes 2 (plain) to 9 (diffusionerf) minutes a scene on one core; full goes on for long."""
+    """quick takes 2 (plain), 9 (diffusionerf) or 25 (difix3d) minutes a scene on one core; full goes on for long."""
+    scenes: tuple[str, ...] = ()
+    """Only these scenes, such as room-0 llff_fern."""
+    rows: tuple[str, ...] = ()
+    """Only these rows, by their names."""
+    inception: Path | None = None
+    """Weights of Inception for FID and KID (a file of its own, which others give out)."""
     ablations: bool = False
     """Also what each part of the method is worth, on a few of the scenes."""
     row: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
@@ -62,6 +72,9 @@ class BenchClaims:
 
         more = tuple(map(rows.parse, self.row))
         wanted = claims.cells(self.tier, self.captures, self.method, ablations=self.ablations, more=more)
+        wanted = _chosen(wanted, self.scenes, self.rows)
+        if self.inception is not None:
+            wanted = [replace(c, inception=str(self.inception)) for c in wanted]
         missing = [c for c in wanted if not claims.path_of(c, self.out).exists()][: self.limit]
         progress, told = Progress("cells"), compiling()
         seconds = 0.0
@@ -77,3 +90,20 @@ class BenchClaims:
             return
         print(f"{len(missing)} cells computed in {duration(seconds)}, {len(found)} of {len(wanted)} in the tables")
         print(tables.markdown([*table, *controls], aims, gains))
+
+
+def _chosen(wanted: list[Cell], scenes: tuple[str, ...], rows: tuple[str, ...]) -> list[Cell]:
+    """The cells of some scenes and rows; empty: all."""
+    for what, asked, there in (
+        ("scenes", scenes, sorted({c.scene for c in wanted})),
+        ("rows", rows, sorted({c.row.name for c in wanted})),
+    ):
+        unknown = [a for a in asked if a not in there]
+        if unknown:
+            raise UserError(
+                f"--{what} names none of these claims",
+                got=quote(unknown[0]),
+                accepted=", ".join(there),
+                do="Correct it.",
+            )
+    return [c for c in wanted if (not scenes or c.scene in scenes) and (not rows or c.row.name in rows)]
