@@ -24,7 +24,8 @@ from halfseen.data.capture import Capture
 from halfseen.fields import kinds
 from halfseen.fields.contract import Rendering
 from halfseen.methods.contract import Method
-from halfseen.methods.diffusionerf import cameras, geometric, score
+from halfseen.methods.diffusionerf import cameras, geometric
+from halfseen.methods.diffusionerf import score as scores
 from halfseen.methods.diffusionerf.config import PAPER, VARIANTS, Config
 from halfseen.methods.diffusionerf.training import load_denoiser
 from halfseen.methods.photometric import config as photometric
@@ -51,7 +52,10 @@ class Patch:
 def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
     """Fill in what depends on the capture."""
     fitted = photometric.resolve(replace(cfg.fit, steps=cfg.steps), capture, kind)
-    return replace(cfg, fit=fitted, patches=cameras.as_coarse(cfg.patches, capture))
+    score = cfg.score
+    if capture.mask_role == "object":
+        score = replace(score, weight=score.weight * score.alone, alone=1.0)
+    return replace(cfg, fit=fitted, patches=cameras.as_coarse(cfg.patches, capture), score=score)
 
 
 def reconstruct(
@@ -83,11 +87,11 @@ def _pulled(
     """The prior's term on one patch, and what geometry says of its rays."""
     progress = step / cfg.steps
     patch = _look(going, cfg, rng)
-    level = score.level_at(cfg.score, schedules.squared_cosine(), progress)
+    level = scores.level_at(cfg.score, schedules.squared_cosine(), progress)
     # A photo's own colours are right as they are: only the depth behind them is pulled.
     pulled = (cfg.pulls != "depth" and not patch.of_photo, cfg.pulls != "colour")
     z = patch.z * (cfg.score.metric_depth / _typical_depth(going)) if rule == "metric" else patch.z
-    out = {"prior": score.pull(patch.rgb, z, denoiser, level, rule, cfg.score, pulled=pulled)}
+    out = {"prior": scores.pull(patch.rgb, z, denoiser, level, rule, cfg.score, pulled=pulled)}
     extra = geometric.terms(patch.rendering, going.photos.cameras, cfg.geometric, step, progress, geometric.ON_PATCHES)
     return out | {f"patch_{k}": v for k, v in extra.items()}
 

@@ -40,6 +40,8 @@ class Score:
     """How hard the prior pulls (section 3.2 of the paper); zero weight: not at all."""
 
     weight: float = 0.2
+    # So many times that on an object alone: before a known background there is nowhere for a pulled surface to hide (ours).
+    alone: float = 1.0
     # L2 norm of the gradient on a patch's colours.
     colour: float = 3e-6
     # Gradient on disparity for each unit of the score: times z where disparity is metric; where it is relative, on log depth, which
@@ -55,6 +57,7 @@ class Score:
 
     def __post_init__(self) -> None:
         within("score.weight", self.weight, 0, 1e9)
+        within("score.alone", self.alone, 0, 1e9)
         within("score.tau", self.tau, 0, 1)
         within("score.metric_depth", self.metric_depth, 1e-3, 1e6)
 
@@ -106,11 +109,12 @@ _GEOMETRIC = Geometric(distortion=0.0154, foreground=1.02, frustum=0.0102, netwo
 # In a few hundred steps distortion pushes scenes into fog before the cameras: without it 2.9 and 5.3 dB more in two rooms.
 GEOMETRIC = Config(fit=replace(BASIC, distortion=0.0), geometric=replace(_GEOMETRIC, distortion=0.0), use_prior=False)
 # The prior adds to geometry that is measured; it does not replace it.
-PRIOR = Config(fit=CLASSIC, patches=Patches(side=24, as_photos=True))
+_SMALL_PATCHES, _SMALL_SCORE = Patches(side=24, as_photos=True), Score(alone=60.0)
+PRIOR = Config(fit=CLASSIC, patches=_SMALL_PATCHES, score=_SMALL_SCORE)
 VARIANTS = {
     "prior": PRIOR,
     "geometric": GEOMETRIC,
-    "geometric-prior": replace(GEOMETRIC, use_prior=True, patches=Patches(side=24, as_photos=True)),
+    "geometric-prior": replace(GEOMETRIC, use_prior=True, patches=_SMALL_PATCHES, score=_SMALL_SCORE),
 }
 
 # The reference run on LLFF (section 5.4 of the specification; steps as in the paper). What differs: space beyond the photos is
