@@ -197,6 +197,19 @@ def test_each_variant_asks_the_fixer_as_often_as_it_says() -> None:
     assert calls == {"plus": 12, "progressive": 12, "at-once": 3, "renders-only": 0, "per-step": 10, "base": None}
 
 
+def test_a_repair_of_several_passes_asks_as_often_and_goes_on_from_itself() -> None:
+    def halved(shown: Tensor, references: Sequence[Tensor], camera: Cameras) -> Repaired:
+        return Repaired(shown[:3] / 2)
+
+    capture, field = photographed(thing()), thing()
+    repairer = repairing.Repairer(halved, Guard(), 1, passes=3)
+    with torch.no_grad():
+        shown = field.render(WANTED[0], background=(1.0, 1.0, 1.0))
+    made = repairer.repair(shown, WANTED[0], repairing.known_of(field, capture), (1.0, 1.0, 1.0))
+    assert torch.allclose(made.after, made.before / 8)
+    assert repairer.spent.calls == 3
+
+
 def test_the_guard_believes_what_photos_say() -> None:
     photo = torch.rand(3, 24, 24, generator=generator(0, "test/guard"))
     rendered = (photo + 0.1).clamp(0, 1)

@@ -20,7 +20,7 @@ _SHOWN = (
 # What is better when it is smaller.
 _LOWER = ("depth_abs_rel", "swd_normalised", "swd_of_base", "reprojection_colour_error")
 # What rows are read beside each other for.
-_GAINS = ("psnr", "flip", "depth_abs_rel")
+_GAINS = ("psnr", "flip", "depth_abs_rel", "prior_seconds")
 # The row at which the normalised SWD is 1, and what cheap tricks make of its renderings: row of the table, suffix of its numbers.
 BASE = "plain basic"
 CONTROLS = {"tuned unsharp mask": "unsharp", "matched noise": "noise"}

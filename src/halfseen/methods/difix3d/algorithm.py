@@ -114,7 +114,7 @@ def _decide(
     tensors: State | None,
 ) -> Teaching:
     """How strongly to repair: as an earlier start decided, or as leave-one-out fits say; of one photo alone nothing is known."""
-    repairer = Repairer(fix, cfg.guard, cfg.references)
+    repairer = Repairer(fix, cfg.guard, cfg.references, cfg.passes)
     if tensors is not None and _DECIDED in tensors:
         stored = {k: float(v) for k, v in tensors[_DECIDED].items()}
         repairer.spent.calls, repairer.spent.seconds = int(stored["calls"]), stored["seconds"]
@@ -277,7 +277,7 @@ def after(cfg: Config, field: Field, capture: Capture, state: State, device: tor
     strength = float(decided["strength"]) if decided else max(cfg.guard.strengths)
     if not cfg.post or strength == 0:
         return None
-    repairer = Repairer(repairing.of_fixer(load_fixer(cfg.prior, device)), cfg.guard, cfg.references)
+    repairer = Repairer(repairing.of_fixer(load_fixer(cfg.prior, device)), cfg.guard, cfg.references, cfg.passes)
     return LastPass(repairer, repairing.known_of(field, capture), strength)
 
 
@@ -298,7 +298,7 @@ def estimate(capture: Capture, to_user: Similarity, cfg: Config, device: torch.d
     targets = len(cfg.targets) or cfg.updates.targets
     calls = {"never": 0, "rounds": cfg.updates.rounds * targets, "every-step": cfg.steps - cfg.base_steps}
     share = trials * trial.trial_steps(cfg) / cfg.steps
-    repairs = (trials + calls[cfg.teach]) * _WITH_RENDERING * _seconds_of_a_repair(capture, cfg, device)
+    repairs = (trials + calls[cfg.teach]) * cfg.passes * _WITH_RENDERING * _seconds_of_a_repair(capture, cfg, device)
     # What grows with the steps stays apart from what does not, so that a budget can be turned into steps.
     fits = (found.seconds - found.before) * (1 + share)
     fixed = found.before * (1 + trials) + (0.0 if cfg.teach == "every-step" else repairs)

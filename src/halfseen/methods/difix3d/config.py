@@ -93,6 +93,8 @@ class Config:
     post: bool = True
     # Photos that are shown to the fixer beside a rendering, nearest first.
     references: int = 1
+    # How often a repair is repaired again within one call: 1 is the paper's single step; more cost what a sampler of so many costs.
+    passes: int = 1
     # The role's prior: a name or a folder.
     prior: str = "fixer"
     # Wanted cameras; without any, some are made around the captured ones.
@@ -102,6 +104,7 @@ class Config:
         within("steps", self.steps, 1, 10**7)
         within("base", self.base, 0, 1)
         within("references", self.references, 0, 100)
+        within("passes", self.passes, 1, 1000)
         for pose in self.targets:
             within("targets: numbers of a pose", len(pose), _POSE, _POSE)
 

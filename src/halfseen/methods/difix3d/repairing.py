@@ -58,6 +58,7 @@ class Repairer:
     fix: Fix
     guard: Guard
     references: int
+    passes: int = 1
     spent: Spent = field(default_factory=Spent)
 
     def repair(self, rendering: Rendering, camera: Cameras, known: Witnesses, back: Colour) -> Repair:
@@ -65,9 +66,12 @@ class Repairer:
         shown = inputs.shown(before(rendering, known.behind, back), camera, known)
         near = inputs.order(known, camera)[: self.references]
         started = time.perf_counter()
-        made = self.fix(shown, [known.photos[i].movedim(-1, 0) for i in near], camera)
+        photos = [known.photos[i].movedim(-1, 0) for i in near]
+        made = self.fix(shown, photos, camera)
+        for _ in range(self.passes - 1):
+            made = self.fix(torch.cat([made.rgb, shown[3:]]), photos, camera)
         self.spent.seconds += time.perf_counter() - started
-        self.spent.calls += 1
+        self.spent.calls += self.passes
         verdict = guard.judge(shown[:3], made.rgb, inputs.borrowed_of(shown), inputs.trusted_of(shown), self.guard)
         self.spent.checked += verdict.checked
         self.spent.accepted += verdict.accepted
