@@ -87,10 +87,10 @@ def test_noise_is_mostly_where_the_prior_is_asked() -> None:
 
 def test_patches_come_in_two_sizes() -> None:
     config = tiny_config(large_share=0.25)
-    sides = [recipe.patch_side(config, 64 * i + 63) for i in range(400)]
+    sides = [recipe.patch_side(config, config.loop.batch * i + config.loop.batch - 1) for i in range(400)]
     assert set(sides) == {8, 16}
     assert sides.count(16) / 400 == pytest.approx(0.25, abs=0.07)
-    assert recipe.patch_side(config, 0) == recipe.patch_side(config, 63)
+    assert recipe.patch_side(config, 0) == recipe.patch_side(config, config.loop.batch - 1)
 
 
 def test_crops_lie_where_things_are() -> None:

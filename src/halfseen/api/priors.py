@@ -22,6 +22,7 @@ from halfseen.priors import training, weights
 from halfseen.priors.ema import named
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
     from accelerate.tracking import GeneralTracker
     from torch import Tensor, nn
 
@@ -65,6 +66,13 @@ def train(
     if begin is not None:
         stored = weights.load(begin)
         start = training.Begin({k: v.float() for k, v in stored.weights.items()}, int(stored.config["step"]))
+        if start.step >= cfg.loop.steps and training.newest(out) is None:
+            raise UserError(
+                f"{quote(str(begin))} has had all the steps that are asked for",
+                got=f"step {start.step} of {cfg.loop.steps}",
+                accepted="more steps than it has had",
+                do=f"Add --set loop.steps={2 * start.step}.",
+            )
     if accel.is_main_process:
         write_json(out / _TRAINING, _document(chosen, cfg, out))
     task, began = chosen.task(cfg), time.monotonic()
@@ -75,10 +83,19 @@ def train(
             if accel.is_main_process and progress.saved:
                 write_json(out / _TRAINING, {**_document(chosen, cfg, out), "hours": before + spent / _HOUR})
             yield progress
-            if seconds is not None and spent > seconds and progress.saved:
+            if seconds is not None and progress.step % cfg.loop.save_every == 0 and _all_say(accel, spent > seconds):
                 return
     finally:
         task.close()
+
+
+def _all_say(accel: Accelerator, answer: bool) -> bool:
+    """What the first process answers, in all of them: none may stop while others wait for it."""
+    import torch
+    from accelerate.utils import broadcast
+
+    told: Tensor = broadcast(torch.tensor(int(answer), device=accel.device))
+    return bool(told)
 
 
 def publish(training_folder: Path, out: Path) -> Path:
@@ -94,7 +111,7 @@ def publish(training_folder: Path, out: Path) -> Path:
         )
     values, step = found
     chosen = recipe(document["recipe"])
-    numbers = _last_numbers(training_folder)
+    numbers = _numbers_at(training_folder, step)
     config = {
         "name": chosen.name,
         "role": chosen.role,
@@ -130,7 +147,8 @@ Held-out numbers ({data.held_out}):
 |---|---|
 {held}
 
-Licence: as the package. To repeat: `halfseen prior train {chosen.name} --out folder`; to go on from here: add `--begin {chosen.name}`.
+Licence: as the package. To repeat: `halfseen prior train {chosen.name} --out folder --set loop.steps={config["config"]["loop"]["steps"]}` with the other settings of `config.json`;
+to go on from here: add `--begin {chosen.name}` and more steps.
 """
 
 
@@ -209,13 +227,13 @@ def _document(chosen: Recipe, cfg: Any, out: Path) -> dict[str, Any]:
     return {"hours": 0.0, "machine": machine, **_stored(out), "recipe": chosen.name, "config": configs.to_plain(cfg)}
 
 
-def _last_numbers(folder: Path) -> dict[str, float]:
-    """Held-out numbers that were logged last."""
+def _numbers_at(folder: Path, step: int) -> dict[str, float]:
+    """Held-out numbers that were logged at a step; none where it was not judged."""
     log = folder / training.LOG
     rows = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
     usual = {"step", "seconds_a_step", "loss", "gradient"}
     for row in reversed(rows):
         found = {k: v for k, v in row.items() if k not in usual and "_" in k}
-        if found:
+        if found and row["step"] == step:
             return found
     return {}

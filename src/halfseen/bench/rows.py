@@ -40,7 +40,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
     "plain": (),
     "diffusionerf": (
         Row("geometric", "diffusionerf", "geometric"),
-        Row("geometric + prior", "diffusionerf", "geometric-prior"),
+        Row("geometric + prior", "diffusionerf", "geometric-prior", base="geometric"),
         Row("classic + prior", "diffusionerf", "prior"),
     ),
     "difix3d": (
@@ -55,7 +55,7 @@ ABLATIONS: dict[str, tuple[Row, ...]] = {
     "plain": (),
     "difix3d": (),
     "diffusionerf": (
-        Row("colours only", "diffusionerf", "prior", ("pulls=colour",), base=_BASE),
+        Row("pulled at colours only", "diffusionerf", "prior", ("pulls=colour",), base=_BASE),
         Row("patches of 48", "diffusionerf", "prior", ("patches.side=48",), base=_BASE),
         Row("pulled four times as hard", "diffusionerf", "prior", ("score.weight=0.8",), base=_BASE),
         Row("no patches of photos", "diffusionerf", "prior", ("patches.from_photos=0",), base=_BASE),

@@ -18,7 +18,7 @@ _SHOWN = (
     "strength", "accepted", "prior_calls", "prior_seconds",
 )  # fmt: skip
 # What is better when it is smaller.
-_LOWER = ("depth_abs_rel", "swd_normalised", "swd_of_base", "reprojection_colour_error")
+_LOWER = ("depth_of_base", "depth_abs_rel", "swd_normalised", "swd_of_base", "reprojection_colour_error")
 # What rows are read beside each other for.
 _GAINS = ("psnr", "flip", "depth_abs_rel", "prior_seconds")
 # The row at which the normalised SWD is 1, and what cheap tricks make of its renderings: row of the table, suffix of its numbers.
@@ -32,7 +32,9 @@ AIMS = (
     ("classic + prior over plain basic, PSNR in dB", "classic + prior", "plain basic", "psnr", 3.0),
     ("classic + prior over geometric, PSNR in dB", "classic + prior", "geometric", "psnr", 0.5),
     ("classic + prior over plain classic, PSNR in dB", "classic + prior", "plain classic", "psnr", 0.0),
-    ("geometric + prior over geometric, relative depth error", "geometric + prior", "geometric", "depth_abs_rel", 0.0),
+    ("geometric + prior over geometric, PSNR in dB, objects alone", "geometric + prior", "geometric", "psnr of objects", 0.5),
+    ("geometric + prior over geometric, PSNR in dB, scenes alone", "geometric + prior", "geometric", "psnr of scenes", 0.5),
+    ("geometric + prior, depth error as a share of geometric's", "geometric + prior", "", "depth_of_base", 0.8),
     ("classic + prior over the tuned unsharp mask, normalised SWD", "classic + prior", "tuned unsharp mask", "swd_normalised", 0.0),
     ("classic + prior over matched noise, normalised SWD", "classic + prior", "matched noise", "swd_normalised", 0.0),
     *(
@@ -56,6 +58,9 @@ def normalised(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     Where the base row is not farther from the photos than they are from each other, there is no such number.
     """
     base = {_place(c): c["metrics"]["swd"] for c in cells if c["row"] == BASE and "swd" in c["metrics"]}
+    own_depth = {
+        (c["row"], *_place(c)): c["metrics"]["depth_abs_rel"] for c in cells if "depth_abs_rel" in c["metrics"]
+    }
     own_base = {(c["row"], *_place(c)): c["metrics"]["swd"] for c in cells if "swd" in c["metrics"]}
     out = []
     for c in cells:
@@ -65,6 +70,11 @@ def normalised(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         own = own_base.get((c.get("way", {}).get("base", ""), *_place(c)))
         if own is not None and "swd" in found and own > found["swd_floor"]:
             found = found | {"swd_of_base": normalised_swd(found["swd"], found["swd_floor"], own)}
+        depth = own_depth.get((c.get("way", {}).get("base", ""), *_place(c)))
+        if depth and "depth_abs_rel" in found:
+            found = found | {"depth_of_base": found["depth_abs_rel"] / depth}
+        if "psnr" in found:
+            found = found | {f"psnr of {'objects' if 'psnr_masked' in found else 'scenes'}": found["psnr"]}
         out.append({**c, "metrics": found})
     return out
 

@@ -55,7 +55,7 @@ def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
     score = cfg.score
     if capture.mask_role == "object":
         score = replace(score, weight=score.weight * score.alone, alone=1.0)
-    return replace(cfg, fit=fitted, patches=cameras.as_coarse(cfg.patches, capture), score=score)
+    return replace(cfg, fit=fitted, patches=cameras.for_photos(cfg.patches, capture), score=score)
 
 
 def reconstruct(
@@ -93,7 +93,7 @@ def _pulled(
     z = patch.z * (cfg.score.metric_depth / _typical_depth(going)) if rule == "metric" else patch.z
     out = {"prior": scores.pull(patch.rgb, z, denoiser, level, rule, cfg.score, pulled=pulled)}
     extra = geometric.terms(patch.rendering, going.photos.cameras, cfg.geometric, step, progress, geometric.ON_PATCHES)
-    return out | {f"patch_{k}": v for k, v in extra.items()}
+    return out | {f"patch_{k}": cfg.geometric.on_patches * v for k, v in extra.items()}
 
 
 def _look(going: Fit, cfg: Config, rng: torch.Generator) -> Patch:

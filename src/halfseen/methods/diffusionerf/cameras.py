@@ -14,14 +14,17 @@ from halfseen.images import resize
 from halfseen.methods.diffusionerf.config import Patches
 
 
-def as_coarse(cfg: Patches, capture: Capture) -> Patches:
-    """The pseudo camera at the resolution of the photos, if it is to be and they are smaller."""
-    longer = max(max(v.image.width, v.image.height) for v in capture.views)
-    if not cfg.as_photos or longer >= cfg.width:
+def for_photos(cfg: Patches, capture: Capture) -> Patches:
+    """The pseudo camera for the photos: it sees no more than the widest of them does, and with `as_photos` is that photo's camera, of
+    at most the pseudo camera's longer side."""
+    cameras = capture.cameras()
+    view = int((cameras.sizes / cameras.intrinsics[:, :2]).amax(1).argmax())
+    (width, height), focal = cameras.size(view), float(cameras.intrinsics[view, 0])
+    share = min(1.0, cfg.width / max(width, height)) if cfg.as_photos else min(1.0, cfg.focal / focal)
+    if not cfg.as_photos and share * width >= cfg.width:
         return cfg
-    share = longer / cfg.width
-    width, height = (max(cfg.side, round(share * n)) for n in (cfg.width, cfg.height))
-    return replace(cfg, width=width, height=height, focal=share * cfg.focal)
+    across, down = (max(cfg.side, round(share * n)) for n in (width, height))
+    return replace(cfg, width=across, height=down, focal=share * focal)
 
 
 def near(cameras: Cameras, depth: float, cfg: Patches, rng: torch.Generator) -> Cameras:
@@ -33,13 +36,20 @@ def near(cameras: Cameras, depth: float, cfg: Patches, rng: torch.Generator) -> 
 
 
 def of_photo(cameras: Cameras, view: int, cfg: Patches, rng: torch.Generator) -> Cameras | None:
-    """A patch camera at a photo's own place whose window lies inside the photo; None where none was found."""
+    """A patch camera at a photo's own place whose window lies inside the photo; None where the photo is smaller than a patch."""
+    fx, fy, cx, cy = cameras.intrinsics[view].tolist()
     width, height = cameras.size(view)
-    for _ in range(cfg.tries):
-        camera = _window(cameras.c2w[view], cfg, rng)
-        if bool(resize.inside(_in_photo(camera, cameras[view]), width, height).all()):
-            return camera
-    return None
+    draw = torch.rand(2, generator=rng).tolist()
+    shifted = []
+    for size, f, c, way in ((width, fx, cx, draw[0]), (height, fy, cy, draw[1])):
+        # The photo's first and last edge in pixels of the pseudo camera, from its axis.
+        first, last = (cfg.focal * (edge - c) / f for edge in (0, size))
+        if last - first < cfg.side:
+            return None
+        shifted.append(-(first + way * (last - first - cfg.side)))
+    pose = cameras.c2w[view]
+    intrinsics = pose.new_tensor([[cfg.focal, cfg.focal, *shifted]])
+    return Cameras(pose[None], intrinsics, torch.tensor([[cfg.side, cfg.side]]))
 
 
 def colours(camera: Cameras, photo: Cameras, rgb: Tensor) -> Tensor:

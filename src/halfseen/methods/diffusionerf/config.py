@@ -19,15 +19,15 @@ class Patches:
     width: int = 256
     height: int = 192
     focal: float = 175.0
-    # Whether it is as coarse as the photos, where their longer side is shorter than its own: finer than photos a field is blurred (ours).
+    # Whether it is a photo's own camera, no larger than this: finer than photos a field is blurred, and wider than they are it sees
+    # what none of them shows (ours). Without, only photos that are narrower make it so.
     as_photos: bool = False
     # How far patch cameras stand from a photo's: at most this share of the photos' median depth along each axis (0.2 of about 3
     # units), turned by this share of a random rotation (at most 18 degrees).
     shift: float = 0.067
     turn: float = 0.1
-    # Share of patches with a photo's own camera and colours, of which only depth is pulled; tries to find one inside the photo (ours).
+    # Share of patches with a photo's own camera and colours, of which only depth is pulled.
     from_photos: float = 0.25
-    tries: int = 16
 
     def __post_init__(self) -> None:
         within("patches.side", self.side, 4, min(self.width, self.height))
@@ -78,6 +78,8 @@ class Geometric:
     frustum_later: float = 0.01
     # Squared norm of the density network.
     network: float = 0.0
+    # So many times the weights of distortion and frustum on a patch: the paper sums over 48 x 48 rays there and over 1024 of photos.
+    on_patches: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("distortion", "foreground", "frustum", "network"):
@@ -132,7 +134,9 @@ _PAPER_GRID = hashgrid.Config(
     sampling=samplers.Sampling(kind="resample", uniform=512, resampled=128, least_weight=1e-4, gradient_reach=0.0),
 )
 _PAPER_FIT = replace(BASIC, distortion=0.0, least_rays=1024, most_rays=1024, lr_end=0.1, hashgrid=_PAPER_GRID)
-_PAPER_GEOMETRIC = replace(GEOMETRIC, steps=12_000, fit=_PAPER_FIT, geometric=_GEOMETRIC)
+_PAPER_GEOMETRIC = replace(
+    GEOMETRIC, steps=12_000, fit=_PAPER_FIT, geometric=replace(_GEOMETRIC, on_patches=48 * 48 / 1024)
+)
 PAPER = {
     "prior": replace(_PAPER_GEOMETRIC, use_prior=True, prior="rgbd-patch-diffusion.pt"),
     "geometric": _PAPER_GEOMETRIC,

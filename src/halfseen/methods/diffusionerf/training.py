@@ -34,8 +34,6 @@ JUDGED = (0.014, 0.086, 0.167, 0.35)
 # Crops that no more of is there than this are taken again elsewhere, so many times. Worlds have a sky, whose depth is rightly nothing;
 # in Hypersim a hole is a fault, and one pixel of a 48 x 48 crop is 4e-4 of it.
 _LEAST_THERE, _LEAST_THERE_ROOMS, _TRIES = 0.5, 0.9999, 8
-# The size of patches changes after so many samples.
-_BLOCK = 64
 # Levels of a sample sheet, its patches, and their side.
 _SHEET_STEPS, _SHEET, _SHEET_SIDE = 40, 16, 48
 # Held-out worlds and the crops of each of their views.
@@ -181,8 +179,8 @@ def load_denoiser(name_or_path: str, device: torch.device) -> tuple[Denoiser, pa
 
 
 def patch_side(config: Config, position: int) -> int:
-    """Side of the patches of a batch that begins at a position."""
-    pick = torch.rand((), generator=generator(config.seed, "patch-rgbd/side", position // _BLOCK))
+    """Side of the patches of the step that a position belongs to: all processes and pieces of a step have one side."""
+    pick = torch.rand((), generator=generator(config.seed, "patch-rgbd/side", position // config.loop.batch))
     return config.large if float(pick) < config.large_share else config.side
 
 
