@@ -393,20 +393,3 @@ def test_plain_is_not_worse_than_when_it_was_frozen(variant, kind, depth):
         field = snapshot.field
     found = measured.measure(field, capture.select((1, 2, 4, 5, 6)), 96, (1.0, 1.0, 1.0), "frozen", "ids")
     assert found.numbers["mean"]["psnr"] > FROZEN[variant, kind, depth] - 0.2
-
-
-def test_a_row_is_measured_by_its_own_base_too():
-    """SWD beyond the floor as a share of the base's: (3 - 1) / (5 - 1); the aim of Difix3D+ reads it without a difference."""
-    found = []
-    for row, base, swd in (("base, gaussians", "", 5.0), ("plus, gaussians", "base, gaussians", 3.0)):
-        metrics = {"psnr": 20.0 + 2 * (row[0] == "p"), "swd": swd, "swd_floor": 1.0}
-        found.append({"row": row, "way": {"base": base}, "scene": "a", "seed": 0, "views": 3, "metrics": metrics})
-    known = {c["row"]: c["metrics"] for c in tables.normalised(found)}
-    assert known["plus, gaussians"]["swd_of_base"] == pytest.approx(0.5)
-    assert "swd_of_base" not in known["base, gaussians"]
-    aims = {a["aim"]: a for a in tables.aims(found)}
-    share = next(a for name, a in aims.items() if "share of its base" in name)
-    assert share["value"] == pytest.approx(0.5)
-    assert share["met"]
-    gain = next(a for name, a in aims.items() if "over its base, gaussians" in name)
-    assert gain["value"] == pytest.approx(2.0)
