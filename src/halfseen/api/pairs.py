@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
 from halfseen.data import formats
@@ -71,8 +73,6 @@ def _is_test(number: int) -> bool:
 
 
 def _strategy(number: int, some: Sequence[Strategy]) -> Strategy:
-    import torch
-
     shares = torch.tensor([_OFTEN[s] for s in some])
     return some[int(torch.multinomial(shares, 1, generator=generator(0, "pairs/strategy", number)))]
 

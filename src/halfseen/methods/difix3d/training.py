@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
 
@@ -21,6 +21,7 @@ from halfseen.common.rng import derive_seed, generator
 from halfseen.data.protocols import spread
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.difix3d import inputs, pair_files
+from halfseen.methods.difix3d.pair_files import Listed
 from halfseen.methods.difix3d.pairs import Pair, PairsConfig, make, packed, unpacked
 from halfseen.metrics.image import psnr
 from halfseen.priors.contract import Batch
@@ -78,8 +79,12 @@ class FixerTask:
         self.networks = networks(config)
         self._worlds = Ahead(partial(make, config.pairs, "train"), _as_made, config.window, config.workers)
         self._held: list[Pair] | None = None
-        self._fits = pair_files.listed(Path(config.fits), "train") if config.fits else []
         self._held_fits: list[Pair] | None = None
+
+    @cached_property
+    def _fits(self) -> list[Listed]:
+        """Pairs of true fits. They are looked for when the first sample is drawn: a trained prior needs them no more."""
+        return pair_files.listed(Path(self.config.fits), "train") if self.config.fits else []
 
     def batch(self, positions: range) -> Batch:
         """Crops of inputs and truths, and whole references; `there` is 0 for those that go without."""
@@ -243,7 +248,8 @@ FIXER = Recipe(
     task=FixerTask,
     networks=networks,
     data_of=lambda cfg: Data(
-        "pairs of harmed splats and true pictures of worlds that halfseen makes and renders itself (seeds of purpose train)",
+        "pairs of harmed splats and true pictures of worlds that halfseen makes and renders itself (seeds of purpose train)"
+        + (", and of fits that saw too little, as halfseen prior pairs makes them" if cfg.fits else ""),
         "No photo, scan or mesh of anybody was used.",
         "pairs of worlds of purpose validation",
     ),

@@ -26,6 +26,8 @@ KNOWN = frozenset(CONFIG) | {"force_upcast", "use_quant_conv", "use_post_quant_c
 RANK, ALPHA, ADAPTER = 4, 8, "vae_skip"
 SCALE = ALPHA / RANK
 _SKIP, _SKIPS = "skip_conv_", 4
+# Logarithms of the posterior's variance stay between these, as they did when the autoencoder was trained.
+_LOG_VARIANCE = (-30.0, 20.0)
 # What the skips are before anything is learned.
 _FIRST = 1e-5
 # Ends of the names of layers that have a low-rank addition.
@@ -58,7 +60,7 @@ def encode(vae: AutoencoderKL, x: Tensor, generator: torch.Generator | None = No
     h = encoder.conv_out(encoder.conv_act(encoder.conv_norm_out(encoder.mid_block(h))))
     mean, log_variance = (vae.quant_conv(h) if vae.quant_conv is not None else h).chunk(2, 1)
     if generator is not None:
-        spread = torch.exp(0.5 * log_variance.clamp(-30.0, 20.0))
+        spread = torch.exp(0.5 * log_variance.clamp(*_LOG_VARIANCE))
         mean = mean + spread * torch.randn(mean.shape, generator=generator).to(mean)
     return mean * vae.config.scaling_factor, kept
 
