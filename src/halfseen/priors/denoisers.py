@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor, nn
 
 from halfseen.priors.contract import Denoiser, NoiseLevel, x0_of
@@ -15,6 +16,17 @@ def clipped(denoiser: Denoiser) -> Denoiser:
 
     def denoise(x: Tensor, level: NoiseLevel, cond: Mapping[str, Tensor] | None = None) -> Tensor:
         return denoiser(x, level, cond).clamp(-1, 1)
+
+    return denoise
+
+
+def of_part(denoiser: Denoiser, channels: slice) -> Denoiser:
+    """From a denoiser of some channels one of all: in the others it finds no noise."""
+
+    def denoise(x: Tensor, level: NoiseLevel, cond: Mapping[str, Tensor] | None = None) -> Tensor:
+        out = x0_of(x, torch.zeros_like(x), level)
+        out[:, channels] = denoiser(x[:, channels], level, cond).to(out)
+        return out
 
     return denoise
 

@@ -8,12 +8,15 @@ What is not there (z = 0) has disparity 0, as if it were infinitely far.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 Rule = Literal["metric", "relative"]
+# What a patch prior of so many channels knows of the four.
+CHANNELS: Mapping[int, slice] = {4: slice(0, 4), 3: slice(0, 3), 1: slice(3, 4)}
 NEAREST = 0.2
 _MIDDLE = 0.5
 

@@ -39,6 +39,8 @@ class StreamConfig:
     purpose: Purpose = "train"
     # What photos suffer: each draw of a frame suffers it anew; None leaves pictures clean.
     corruption: corrupt.Camera | None = None
+    # Different worlds at most, over and over (0: never the same one again).
+    worlds: int = 0
     # Processes that render; 0 renders in this one, when a world is needed.
     workers: int = 1
 
@@ -99,6 +101,7 @@ def pick(config: StreamConfig, position: int) -> tuple[int, int]:
 
 def render_world(config: StreamConfig, number: int) -> Rendered:
     """Render all views of one world of the stream (this runs in workers)."""
+    number = number % config.worlds if config.worlds else number
     family = families.by_name(config.families[number % len(config.families)])
     seed = seed_of(config.purpose, number)
     place = prepare(family.make(seed))

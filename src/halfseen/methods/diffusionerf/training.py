@@ -22,7 +22,7 @@ from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.diffusionerf.rooms import Rooms
 from halfseen.priors import patches, published, samplers, weights
 from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, eps_of, level_from_sigma, noised
-from halfseen.priors.denoisers import clipped, of_noise
+from halfseen.priors.denoisers import clipped, of_noise, of_part
 from halfseen.priors.networks import patch_small
 from halfseen.priors.schedules import continuous_cosine, squared_cosine
 from halfseen.priors.training import LoopConfig
@@ -39,6 +39,7 @@ _SHEET_STEPS, _SHEET, _SHEET_SIDE = 40, 16, 48
 # Held-out worlds and the crops of each of their views.
 _HELD_WORLDS, _HELD_VIEWS, _HELD_CROPS = 8, 4, 4
 _LAST_SIGMA = 0.9995
+_COLOURS = 3
 # Patches that are judged at once.
 _AT_ONCE = 64
 
@@ -62,6 +63,8 @@ class Config:
     window: int = 16
     reuse: int = 10
     workers: int = 1
+    # Different worlds at most, over and over (0: never the same one again).
+    worlds: int = 0
     photo_like: bool = True
     # Crops of one draw of a frame; sides of patches and the share of the larger ones.
     crops: int = 8
@@ -77,6 +80,14 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.network.channels not in patches.CHANNELS:
+            raise UserError(
+                "network.channels is of no patch",
+                got=str(self.network.channels),
+                accepted="4 (colours and disparity), 3 (colours) or 1 (disparity)",
+                do="Change --set network.channels.",
+            )
+        within("worlds", self.worlds, 0, 10**9)
         within("crops", self.crops, 1, 1000)
         within("large_share", self.large_share, 0, 1)
         within("low_share", self.low_share, 0, 1)
@@ -84,7 +95,7 @@ class Config:
 
 
 class PatchTask:
-    """The training task of `patch-rgbd`."""
+    """The training task of `patch-rgbd`, of all four channels or of those that the network has."""
 
     def __init__(self, config: Config, source: Source | None = None) -> None:
         self.config = config
@@ -97,6 +108,7 @@ class PatchTask:
             source = self._stream.draw
         self._frame = lru_cache(maxsize=4)(source)
         self._least = least_there(config)
+        self._part = patches.CHANNELS[config.network.channels]
         self._held: Tensor | None = None
 
     def batch(self, positions: range) -> Batch:
@@ -115,16 +127,20 @@ class PatchTask:
     def loss(self, networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
         """Mean squared error of the noise: the denoiser of least squared error is the score's (Vincent 2011)."""
         level = level_from_sigma(batch["sigma"])
-        guess = networks["denoiser"](noised(batch["x0"], batch["eps"], level), level.log_snr)
-        error = (guess.float() - batch["eps"]) ** 2
-        return {"loss": error.mean(), "colour": error[:, :3].mean(), "disparity": error[:, 3].mean()}
+        x = noised(batch["x0"], batch["eps"], level)[:, self._part]
+        error = (networks["denoiser"](x, level.log_snr).float() - batch["eps"][:, self._part]) ** 2
+        out = {"loss": error.mean()}
+        out |= {"colour": error[:, :3].mean()} if error.shape[1] > 1 else {}
+        return out | ({"disparity": error[:, -1].mean()} if error.shape[1] != _COLOURS else {})
 
     def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         """Share of the noise's power that is left, for colour and disparity at each judged sigma, on held-out frames."""
         clean = self.held_out()
+        device = next(networks["denoiser"].parameters()).device
+        denoiser = denoiser_of(self.config, networks["denoiser"])
         out: dict[str, float] = {}
         for sigma in JUDGED:
-            found = remaining(networks["denoiser"], clean, sigma)
+            found = remaining(denoiser, clean, sigma, device)
             out |= {f"colour_{sigma}": found[0], f"disparity_{sigma}": found[1]}
         return out
 
@@ -136,14 +152,14 @@ class PatchTask:
 
     def sheet(self, networks: Mapping[str, nn.Module]) -> Tensor:
         """Samples from nothing but noise: colours above disparities."""
-        net = networks["denoiser"]
-        device = next(net.parameters()).device
+        net = denoiser_of(self.config, networks["denoiser"])
+        device = next(networks["denoiser"].parameters()).device
         shape = (_SHEET, 4, _SHEET_SIDE, _SHEET_SIDE)
         x = torch.randn(shape, generator=generator(self.config.seed, "patch-rgbd/sheet")).to(device)
         levels = [
             level for level in samplers.levels(squared_cosine(), _SHEET_STEPS, device) if level.sigma < _LAST_SIGMA
         ]
-        rgb, disparity = patches.decode(samplers.ddim(clipped(of_noise(net)), x, levels).float().cpu())
+        rgb, disparity = patches.decode(samplers.ddim(clipped(net), x, levels).float().cpu())
         return torch.cat([_row(rgb), _row(disparity[..., None].expand(-1, -1, -1, 3))])
 
     def close(self) -> None:
@@ -162,8 +178,8 @@ def networks(config: Config) -> Mapping[str, nn.Module]:
 def load_denoiser(name_or_path: str, device: torch.device) -> tuple[Denoiser, patches.Rule]:
     """The denoiser of a trained patch prior, or of the published checkpoint (.pt), and how it wants depth."""
     if Path(name_or_path).suffix in weights.FOREIGN:
-        net = published.load(Path(name_or_path))
-        return of_noise(net.to(device), squared_cosine()), "metric"
+        net = published.load(Path(name_or_path)).to(device)
+        return _whole(of_noise(net, squared_cosine()), net.config.channels), "metric"
     stored = weights.load(name_or_path)
     if stored.config.get("role") != PATCH_RGBD.role:
         raise UserError(
@@ -175,7 +191,24 @@ def load_denoiser(name_or_path: str, device: torch.device) -> tuple[Denoiser, pa
     config = configs.from_plain(Config, stored.config["config"], "config.json: config")
     nets = networks(config)
     weights.fill(nets, stored)
-    return of_noise(nets["denoiser"].to(device)), config.disparity
+    return denoiser_of(config, nets["denoiser"].to(device)), config.disparity
+
+
+def denoiser_of(config: Config, network: nn.Module) -> Denoiser:
+    """The denoiser of all four channels that a network of this config is."""
+    return _whole(of_noise(network), config.network.channels)
+
+
+def _whole(denoiser: Denoiser, channels: int) -> Denoiser:
+    if channels not in patches.CHANNELS:
+        raise UserError(
+            "no prior of patches has so many channels",
+            got=str(channels),
+            accepted="4 (colours and disparity), 3 (colours) or 1 (disparity)",
+            do="Give another prior.",
+        )
+    part = patches.CHANNELS[channels]
+    return denoiser if part == slice(0, 4) else of_part(denoiser, part)
 
 
 def patch_side(config: Config, position: int) -> int:
@@ -233,16 +266,15 @@ def _held_crops(config: Config, source: Source) -> Tensor:
 
 
 @torch.no_grad()
-def remaining(network: nn.Module, clean: Tensor, sigma: float) -> tuple[float, float]:
+def remaining(denoiser: Denoiser, clean: Tensor, sigma: float, device: torch.device) -> tuple[float, float]:
     """Mean squared error of the guessed noise, of colours and of disparity: 1 is no help, 0 is all of it gone."""
-    device = next(network.parameters()).device
     level = level_from_sigma(torch.full((len(clean),), sigma))
     eps = torch.randn(clean.shape, generator=generator(0, "patch-rgbd/judge", round(1000 * sigma)))
     error = []
     for x0, e, a, s in zip(*(t.split(_AT_ONCE) for t in (clean, eps, level.alpha, level.sigma)), strict=True):
         part = NoiseLevel(a.to(device), s.to(device))
         x = noised(x0.to(device), e.to(device), part)
-        guess = eps_of(x, of_noise(network)(x, part), part)
+        guess = eps_of(x, denoiser(x, part), part)
         error.append(((guess.float().cpu() - e) ** 2).mean((0, 2, 3)))
     mean = torch.stack(error).mean(0)
     return float(mean[:3].mean()), float(mean[3])
@@ -257,6 +289,7 @@ def _stream(config: Config, *, validation: bool = False) -> StreamConfig:
         reuse=_HELD_WORLDS if validation else config.reuse,
         purpose="validation" if validation else "train",
         corruption=Camera() if config.photo_like and not validation else None,
+        worlds=0 if validation else config.worlds,
         workers=0 if validation else config.workers,
     )
 
