@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import gaussian_support
 import pytest
 import torch
 from support import random_cameras
@@ -14,8 +15,10 @@ from halfseen.cameras.cameras import Cameras
 from halfseen.common.rng import generator
 from halfseen.fields import operators
 from halfseen.fields.contract import RaySamples, Rendering
-from halfseen.methods.diffusionerf import cameras, geometric, score
-from halfseen.methods.diffusionerf.config import GEOMETRIC, Patches, Score
+from halfseen.methods.diffusionerf import cameras, geometric
+from halfseen.methods.diffusionerf import score as scores
+from halfseen.methods.diffusionerf.config import GEOMETRIC, PAPER, Patches, Score
+from halfseen.methods.photometric import losses
 from halfseen.priors import patches, schedules
 from halfseen.priors.contract import NoiseLevel, x0_of
 
@@ -38,21 +41,21 @@ def _guessing(eps: Tensor):
 
 @pytest.mark.parametrize(("tau", "t"), [(0.1, 99), (0.05, 47), (0.01, 7), (0.0, 3)])
 def test_times_of_tau(tau: float, t: int) -> None:
-    assert score.time_of(tau) == t
+    assert scores.time_of(tau) == t
 
 
 def test_tau_falls_and_stays() -> None:
     cfg = replace(Score(), tau_until=2500 / 12000)
-    assert [score.tau(cfg, s / 12000) for s in (0, 1250, 2500, 12000)] == pytest.approx([0.1, 0.05, 0, 0])
-    assert float(score.level_at(cfg, COSINE, 1.0).sigma) == pytest.approx(0.0139380, abs=1e-5)
+    assert [scores.tau(cfg, s / 12000) for s in (0, 1250, 2500, 12000)] == pytest.approx([0.1, 0.05, 0, 0])
+    assert float(scores.level_at(cfg, COSINE, 1.0).sigma) == pytest.approx(0.0139380, abs=1e-5)
 
 
 @pytest.mark.parametrize("rule", ["metric", "relative"])
 def test_the_pull_has_the_gradient_that_is_written_down(rule: patches.Rule) -> None:
     rgb, z = _patch()
     eps = torch.randn(1, 4, 8, 8, generator=generator(0, "eps")).double()
-    level = score.level_at(Score(), COSINE, 0.0)
-    score.pull(rgb, z, _guessing(eps), level, rule, Score(), pulled=(True, True)).backward()
+    level = scores.level_at(Score(), COSINE, 0.0)
+    scores.pull(rgb, z, _guessing(eps), level, rule, Score(), pulled=(True, True)).backward()
     assert rgb.grad is not None
     assert z.grad is not None
     assert float(rgb.grad.norm()) == pytest.approx(2 * 3e-6 * 0.2, rel=1e-6), "a fixed norm, on colours in [-1, 1]"
@@ -74,10 +77,10 @@ def test_the_pull_has_the_gradient_that_is_written_down(rule: patches.Rule) -> N
 def test_magnitudes_of_the_specification() -> None:
     z = torch.full((8, 8), 2.0, dtype=torch.float64, requires_grad=True)
     for progress, each in ((0.0, 4.8e-7), (1.0, 5.7e-6)):
-        level = score.level_at(Score(), COSINE, progress)
+        level = scores.level_at(Score(), COSINE, progress)
         eps = torch.ones(1, 4, 8, 8, dtype=torch.float64)
         cfg = replace(Score(), weight=0.2)
-        pulled = score.pull(torch.rand(8, 8, 3).double(), z, _guessing(eps), level, "metric", cfg, pulled=(True, True))
+        pulled = scores.pull(torch.rand(8, 8, 3).double(), z, _guessing(eps), level, "metric", cfg, pulled=(True, True))
         (slope,) = torch.autograd.grad(pulled, z)
         assert float(slope.abs().mean()) == pytest.approx(each, rel=0.02)
 
@@ -93,7 +96,9 @@ def test_descending_the_pull_removes_the_noise() -> None:
         out[:, :3] = 0.0  # the grey that the patch would be without its noise
         return out
 
-    score.pull(rgb, z, denoise, score.level_at(Score(), COSINE, 0.5), "metric", Score(), pulled=(True, True)).backward()
+    scores.pull(
+        rgb, z, denoise, scores.level_at(Score(), COSINE, 0.5), "metric", Score(), pulled=(True, True)
+    ).backward()
     assert rgb.grad is not None
     with torch.no_grad():
         after = rgb - 1000 * rgb.grad
@@ -103,8 +108,8 @@ def test_descending_the_pull_removes_the_noise() -> None:
 def test_a_prior_that_sees_no_noise_does_nothing() -> None:
     rgb, z = _patch()
     zero = torch.zeros(1, 4, 8, 8).double()
-    score.pull(
-        rgb, z, _guessing(zero), score.level_at(Score(), COSINE, 0), "metric", Score(), pulled=(True, True)
+    scores.pull(
+        rgb, z, _guessing(zero), scores.level_at(Score(), COSINE, 0), "metric", Score(), pulled=(True, True)
     ).backward()
     assert rgb.grad is not None
     assert z.grad is not None
@@ -115,8 +120,8 @@ def test_a_prior_that_sees_no_noise_does_nothing() -> None:
 def test_a_photos_colours_are_not_pulled_and_near_depth_is_not_either() -> None:
     rgb, z = _patch()
     eps = torch.randn(1, 4, 8, 8, generator=generator(0, "eps")).double()
-    level = score.level_at(Score(), COSINE, 0.0)
-    score.pull(rgb, z, _guessing(eps), level, "metric", Score(), pulled=(False, True)).backward()
+    level = scores.level_at(Score(), COSINE, 0.0)
+    scores.pull(rgb, z, _guessing(eps), level, "metric", Score(), pulled=(False, True)).backward()
     assert rgb.grad is not None
     assert z.grad is not None
     assert (rgb.grad == 0).all()
@@ -175,26 +180,91 @@ def _two_cameras() -> Cameras:
 
 
 def test_points_in_frustums_are_counted() -> None:
-    points = torch.tensor([[0.0, 0, 3], [-3.5, 0, 3], [0, 0, -3], [0.0, 0, 0.5], [9, 0, 3]], dtype=torch.float64)
-    assert geometric.in_frustums(_two_cameras(), points).tolist() == [2, 1, 0, 0, 0]
+    points = torch.tensor(
+        [[0.0, 0, 3], [-3.5, 0, 3], [0, 0, -3], [0.0, 0, 0.5], [9, 0, 3], [1, 0, 0.1]], dtype=torch.float64
+    )
+    # Both see it, one does, it is behind both, between both, far to the side; before the second lens, nearer than a frustum begins.
+    assert geometric.in_frustums(_two_cameras(), points, 0.2).tolist() == [2, 1, 0, 0, 0, 0]
+    assert geometric.in_frustums(_two_cameras(), points, 0.0).tolist() == [2, 1, 0, 0, 0, 1]
 
 
-def test_frustum_penalties() -> None:
+def _around(wanted: int, *, alone: bool = False) -> geometric.Around:
+    return geometric.Around(_two_cameras(), 0.2, wanted, alone)
+
+
+def _shown() -> Rendering:
+    """Three rays with a sample each: one in both frustums, one in one, one in none."""
     points = torch.tensor([[0.0, 0, 3], [-3.5, 0, 3], [0, 0, -3]], dtype=torch.float64)
     weights = torch.tensor([0.5, 0.25, 0.125], dtype=torch.float64, requires_grad=True)
     where = operators.Marched(torch.ones(3), torch.ones(3), torch.arange(3), torch.arange(4))
+    alpha = weights.detach().float()
     shown = Rendering(
         torch.zeros(3, 3), torch.ones(3), torch.ones(3), torch.ones(3), RaySamples(weights, where, points)
     )
-    found = geometric.frustum(shown, _two_cameras(), geometric.ON_RAYS)
+    return replace(shown, alpha=alpha)
+
+
+def test_frustum_penalties() -> None:
+    shown = _shown()
+    assert shown.samples is not None
+    weights = shown.samples.weights
+    found = geometric.frustum(shown, _around(geometric.ON_RAYS))
     assert float(found.detach()) == pytest.approx((0 * 0.5 + 1 * 0.25 + 2 * 0.125) / 3)
     found.backward()
     assert weights.grad is not None
     assert weights.grad.tolist() == pytest.approx([0, 1 / 3, 2 / 3])
-    assert float(geometric.frustum(shown, _two_cameras(), geometric.ON_PATCHES).detach()) == pytest.approx(0.125 / 3)
+    assert float(geometric.frustum(shown, _around(geometric.ON_PATCHES)).detach()) == pytest.approx(0.125 / 3)
 
 
 def test_schedules_of_the_geometric_baseline() -> None:
     cfg = GEOMETRIC.geometric
     exact = replace(cfg, distortion_from=0.25, distortion_full=8 / 12)
     assert [geometric.ramp(exact, s / 12000) for s in (3000, 5500, 8000, 12000)] == pytest.approx([0, 0.5, 1, 1])
+    # What the paper's profile has, at the steps that the specification names: 0.1, 0.05 and 0 give times 99, 47 and 3.
+    paper = PAPER["prior"]
+    assert [geometric.ramp(paper.geometric, s / paper.steps) for s in (3000, 5500, 8000)] == pytest.approx([0, 0.5, 1], abs=1e-3)  # fmt: skip
+    times = [scores.time_of(scores.tau(paper.score, s / paper.steps)) for s in (0, 1250, 2500, 12_000)]
+    assert times == [99, 47, 3, 3]
+
+
+def test_terms_are_weighted_and_frustums_count_little_after_a_hundred_steps() -> None:
+    cfg = replace(GEOMETRIC.geometric, frustum=0.3, foreground=2.0, distortion=0.0)
+    early = geometric.terms(_shown(), _around(geometric.ON_RAYS), cfg, 99, 0.1)
+    late = geometric.terms(_shown(), _around(geometric.ON_RAYS), cfg, 100, 0.1)
+    penalty = (0.25 + 2 * 0.125) / 3
+    assert float(early["frustum"].detach()) == pytest.approx(0.3 * penalty)
+    assert float(late["frustum"].detach()) == pytest.approx(0.003 * penalty)
+    empty = ((1 - torch.tensor([0.5, 0.25, 0.125])) ** 2).mean()
+    assert float(early["foreground"]) == pytest.approx(2 * float(empty))
+    # An object's rays may end nowhere, and so may those of patches.
+    assert "foreground" not in geometric.terms(_shown(), _around(geometric.ON_RAYS, alone=True), cfg, 99, 0.1)
+    assert "foreground" not in geometric.terms(_shown(), _around(geometric.ON_PATCHES), cfg, 99, 0.1)
+
+
+def test_gaussians_outside_of_frustums_are_pushed_to_nothing() -> None:
+    points = torch.tensor([[0.0, 0, 3], [-3.5, 0, 3], [0, 0, -3]])
+    field = gaussian_support.field(3)
+    field.values["xyz"].data[:] = points
+    field.values["opacity"].data[:] = 0.0
+    cfg = replace(GEOMETRIC.geometric, frustum=1.0)
+    geometric.of_gaussians(field, _around(geometric.ON_RAYS), cfg, 1)["frustum"].backward()
+    pushed = field.values["opacity"].grad
+    assert pushed is not None
+    assert pushed.reshape(-1)[0] == 0
+    assert pushed.reshape(-1)[2] == pytest.approx(2 * float(pushed.reshape(-1)[1]), rel=1e-4)
+    assert pushed.reshape(-1)[1] > 0
+
+
+def test_what_is_hardly_spread_is_let_be() -> None:
+    """Two samples a ray, a little and far apart: with a floor between the two only the second counts."""
+    where = operators.Marched(torch.tensor([1.0, 1.001, 1.0, 3.0]), torch.full((4,), 1e-4), torch.tensor([0, 0, 1, 1]), torch.tensor([0, 2, 4]))  # fmt: skip
+    weights = torch.full((4,), 0.5, requires_grad=True)
+    shown = Rendering(torch.zeros(2, 3), torch.ones(2), torch.tensor([1.0, 2.0]), torch.ones(2), RaySamples(weights, where, torch.zeros(4, 3)))  # fmt: skip
+    losses.distortion(shown, 1e-3).backward()
+    assert weights.grad is not None
+    assert weights.grad[:2].tolist() == [0, 0]
+    assert float(weights.grad[2:].abs().sum()) > 0
+    bare = torch.full((4,), 0.5, requires_grad=True)
+    losses.distortion(replace(shown, samples=replace(shown.samples, weights=bare)), 0.0).backward()
+    assert bare.grad is not None
+    assert float(bare.grad[:2].abs().sum()) > 0

@@ -230,3 +230,12 @@ def test_the_card_says_what_it_learned_from(folder):
     assert "partition val" in cards[0]
     assert "No photo, scan or mesh of anybody was used" not in cards[0]
     assert "No photo, scan or mesh of anybody was used" in cards[1]
+
+
+def test_workers_read_what_one_process_reads(folder):
+    with_workers, alone = Rooms(str(folder), "train", workers=1), Rooms(str(folder), "train")
+    try:
+        for i in range(3):
+            assert torch.equal(with_workers.draw(i).depth, alone.draw(i).depth)
+    finally:
+        with_workers.close()

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
 from halfseen.methods.diffusionerf import training as recipe
-from halfseen.priors import training, weights
-from halfseen.priors.contract import Batch
-from halfseen.priors.networks import patch_small
+from halfseen.priors import schedules, training, weights
+from halfseen.priors.contract import Batch, level_from_sigma
+from halfseen.priors.networks import patch_small, patch_unet
 from halfseen.priors.training import LoopConfig
 from halfseen.worlds.stream import Frame
 
@@ -252,3 +252,43 @@ def test_a_prior_comes_from_the_hub_by_its_id(tmp_path: Path) -> None:
     assert "cannot be fetched" in told[1].stdout
     assert told[1].stdout.count("\n") == 1
     assert "neither the name of a shipped prior" in told[2].stdout
+
+
+@pytest.mark.parametrize(("channels", "known"), [(3, "colour"), (1, "disparity")])
+def test_a_prior_of_some_channels_learns_these_and_leaves_the_others(tmp_path: Path, channels: int, known: str) -> None:
+    loop = replace(LOOP, steps=60, lr=3e-3, save_every=60, validate_every=60)
+    config = tiny_config(loop=loop, network=patch_small.Config(channels, (16, 32), 1, 32))
+    task, rows = TinyTask(config), []
+    for progress in training.train(task, config.loop, tmp_path, accel=training.accelerator("cpu")):
+        rows.append(progress)
+    assert set(rows[-1].terms) == {"loss", known, "gradient"}
+    held = rows[-1].validation
+    other = "disparity" if known == "colour" else "colour"
+    assert held is not None
+    assert held[f"{known}_0.35"] < 0.9
+    assert held[f"{other}_0.35"] == pytest.approx(1.0, abs=0.1), "what it does not know has no noise to it"
+
+
+def test_the_papers_training_draws_every_time_as_often() -> None:
+    config = replace(recipe.PATCH_RGBD_PAPER.own, workers=0)
+    schedule = schedules.squared_cosine()
+    drawn = torch.tensor([recipe.draw_sigma(config, generator(0, "s", i)) for i in range(3000)])
+    times = schedule.nearest(level_from_sigma(drawn))
+    assert float(times.float().mean()) == pytest.approx(499.5, abs=20)
+    assert torch.histc(times.float(), 10, 0, 999).min() > 230
+    assert recipe.patch_side(config, 0) == recipe.patch_side(config, 3200) == 48
+
+
+def test_the_papers_network_trains_and_is_used_at_its_times(tmp_path: Path) -> None:
+    loop = replace(LOOP, steps=3, validate_every=3, save_every=3)
+    narrow = patch_unet.Config(width=16, multipliers=(1, 2))
+    config = replace(recipe.PATCH_RGBD_PAPER.own, unet=narrow, loop=loop, side=8, large=16, crops=4, workers=0)
+    task = TinyTask(config)
+    for progress in training.train(task, config.loop, tmp_path, accel=training.accelerator("cpu")):
+        assert progress.terms["loss"] > 0
+    told: list[Tensor] = []
+    net = task.networks["denoiser"]
+    net.register_forward_pre_hook(lambda _, inputs: told.append(inputs[1]))
+    level = schedules.squared_cosine().level(torch.tensor([99, 3]))
+    recipe.denoiser_of(config, net)(torch.zeros(2, 4, 16, 16), level)
+    assert told[0].tolist() == [99, 3]

@@ -15,7 +15,7 @@ from halfseen.common import config as configs
 from halfseen.common.errors import UserError, quote
 from halfseen.common.jsonfile import read_json, write_json
 from halfseen.methods.contract import Recipe
-from halfseen.methods.diffusionerf.training import PATCH_RGBD
+from halfseen.methods.diffusionerf.training import PATCH_RGBD, PATCH_RGBD_PAPER
 from halfseen.methods.difix3d.training import FIXER
 from halfseen.methods.difix3d.training_paper import DIFIX
 from halfseen.priors import training, weights
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from halfseen.priors.training import Progress
 
-RECIPES: Mapping[str, Recipe] = {r.name: r for r in (PATCH_RGBD, FIXER, DIFIX)}
+RECIPES: Mapping[str, Recipe] = {r.name: r for r in (PATCH_RGBD, PATCH_RGBD_PAPER, FIXER, DIFIX)}
 _TRAINING = "training.json"
 _HOUR = 3600
 
@@ -214,7 +214,7 @@ def _config(chosen: Recipe, out: Path, settings: tuple[str, ...], begin: str | P
     elif begin is not None:
         plain = dict(weights.load(begin).config["config"])
     else:
-        plain = configs.to_plain(chosen.config())
+        plain = configs.to_plain(chosen.own)
     return configs.apply_overrides(configs.from_plain(chosen.config, plain, "training.json: config"), settings)
 
 

@@ -14,7 +14,6 @@ import torch
 
 from halfseen.api import evaluation
 from halfseen.api.requests import (
-    DEFAULT_MAX_SIZE,
     LEAST_STEPS,
     Request,
     default_out,
@@ -70,7 +69,7 @@ def reconstruct(
     views: int | None = None,
     view_ids: Sequence[int] | None = None,
     split_by: str | None = None,
-    max_size: int = DEFAULT_MAX_SIZE,
+    max_size: int | None = None,
     steps: int | None = None,
     budget: float | None = None,
     seed: int = 0,
@@ -86,7 +85,8 @@ def reconstruct(
     """Rebuild a scene into the run folder `out` and return the finished run.
 
     A `budget` in seconds becomes a number of steps by timing a few of them here, so that the run can be repeated by its steps;
-    with `steps`, whichever ends first. `target_poses` is a file of cameras that repaired views look from. A run that is resumed keeps the number of steps that its budget came to.
+    with `steps`, whichever ends first. Photos are fitted at `max_size` pixels on their longer side (256, or what the method's paper has
+    where `profile` is paper). `target_poses` is a file of cameras that repaired views look from. A run that is resumed keeps the number of steps that its budget came to.
     """
     if not isinstance(capture, Capture):
         capture = formats.read([Path(capture)])
@@ -203,10 +203,9 @@ def _check_masks(capture: Capture) -> None:
 def _reopen(path: Path, method: Method, request: Request, capture: Capture, split: Split) -> Run:
     """Open a run to go on with it; it must have been asked for the same thing on the same photos."""
     run = runs.open_run(path)
-    asked, omitted = (
-        configs.to_plain(request),
-        configs.to_plain(request_of(method, None, None, split, DEFAULT_MAX_SIZE, 0, None, ())),
-    )
+    asked = configs.to_plain(request)
+    defaults = request_of(method, None, None, split, None, 0, None, (), profile=request.profile)
+    omitted = {**configs.to_plain(defaults), "profile": "small"}
     stored = run.config.get("request", {})
     # What is left at its default is taken from the run; only a contradiction is refused.
     different = [k for k in asked if asked[k] != stored.get(k) and (k == "method" or asked[k] != omitted[k])]

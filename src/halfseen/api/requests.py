@@ -79,7 +79,7 @@ def request_of(
     variant: str | None,
     field: str | None,
     split: Split,
-    max_size: int,
+    max_size: int | None,
     seed: int,
     steps: int | None,
     settings: tuple[str, ...],
@@ -98,6 +98,8 @@ def request_of(
                 accepted=", ".join(accepted),
                 do=f"Change --{what}.",
             )
+    if max_size is None:
+        max_size = (method.paper_size if profile == "paper" else None) or DEFAULT_MAX_SIZE
     for what, number, least in (("max-size", max_size, LEAST_SIZE), ("steps", steps, LEAST_STEPS)):
         if number is not None and number < least:
             raise UserError(f"--{what} is too small", got=str(number), accepted=f"{least} or more", do="Change it.")

@@ -28,7 +28,7 @@ class Batch:
     """What scenes are made of."""
     views: int | None = None
     """Input views of each capture."""
-    max_size: int = 256
+    max_size: int | None = None
     """Longer side of the photos while fitting, in pixels."""
     steps: int | None = None
     """Optimiser steps (default: the method's own)."""

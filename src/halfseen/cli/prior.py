@@ -29,7 +29,7 @@ class PriorList:
                 "name": r.name,
                 "role": r.role,
                 "shipped_at_step": shipped.get(r.name, {}).get("step"),
-                "data": r.data_of(r.config()).source,
+                "data": r.data_of(r.own).source,
             }
             for r in priors.RECIPES.values()
         ]

@@ -40,8 +40,8 @@ class Reconstruct:
     """Hold out by place: the smaller of two clusters of cameras, or the second of two walks (names in two folders)."""
     profile: Literal["small", "paper"] = "small"
     """Sizes of networks and fields: small ones for a laptop, or those of the method's paper."""
-    max_size: int = 256
-    """Longer side of the photos while fitting, in pixels."""
+    max_size: int | None = None
+    """Longer side of the photos while fitting, in pixels (default: 256; with --profile paper, what the paper has)."""
     steps: int | None = None
     """Optimiser steps (default: the method's own)."""
     budget: str | None = None

@@ -74,6 +74,7 @@ class Method:
     after: Callable[[Any, Field, Capture, State, torch.device], After | None] = lambda *_: None
     # The variants at the sizes of the paper, where it has any.
     paper: Mapping[str, Any] = field(default_factory=dict)
+    paper_size: int | None = None  # longer side of the photos there, in pixels
 
     @property
     def profiles(self) -> Mapping[str, Mapping[str, Any]]:
@@ -100,3 +101,9 @@ class Recipe:
     task: Callable[[Any], TrainingTask]
     networks: Callable[[Any], Mapping[str, nn.Module]]  # untrained, by the same config
     data_of: Callable[[Any], Data]  # what a config learns from
+    start: Any = None  # a config to begin with other than the defaults of `config`
+
+    @property
+    def own(self) -> Any:
+        """The config of a training that is told nothing else."""
+        return self.config() if self.start is None else self.start

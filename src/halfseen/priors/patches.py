@@ -14,11 +14,25 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from halfseen.common.errors import UserError
+
 Rule = Literal["metric", "relative"]
 # What a patch prior of so many channels knows of the four.
 CHANNELS: Mapping[int, slice] = {4: slice(0, 4), 3: slice(0, 3), 1: slice(3, 4)}
 NEAREST = 0.2
 _MIDDLE = 0.5
+
+
+def part(channels: int) -> slice:
+    """Which of the four channels a prior of so many knows."""
+    if channels not in CHANNELS:
+        raise UserError(
+            "no prior of patches has so many channels",
+            got=str(channels),
+            accepted="4 (colours and disparity), 3 (colours) or 1 (disparity)",
+            do="Give another prior, or change --set network.channels.",
+        )
+    return CHANNELS[channels]
 
 
 def encode(rgb: Tensor, z: Tensor, rule: Rule) -> Tensor:

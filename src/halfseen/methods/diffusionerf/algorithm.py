@@ -23,13 +23,14 @@ from halfseen.common.rng import generator
 from halfseen.data.capture import Capture
 from halfseen.fields import kinds
 from halfseen.fields.contract import Rendering
+from halfseen.fields.gaussians import Gaussians
 from halfseen.methods.contract import Method
 from halfseen.methods.diffusionerf import cameras, geometric
 from halfseen.methods.diffusionerf import score as scores
-from halfseen.methods.diffusionerf.config import PAPER, VARIANTS, Config
+from halfseen.methods.diffusionerf.config import PAPER, PAPER_SIZE, VARIANTS, Config
 from halfseen.methods.diffusionerf.training import load_denoiser
+from halfseen.methods.photometric import behind, cost, fit, warming
 from halfseen.methods.photometric import config as photometric
-from halfseen.methods.photometric import cost, fit, losses, warming
 from halfseen.methods.photometric.fit import Fit
 from halfseen.priors import patches, schedules
 from halfseen.priors.contract import Denoiser
@@ -92,7 +93,7 @@ def _pulled(
     pulled = (cfg.pulls != "depth" and not patch.of_photo, cfg.pulls != "colour")
     z = patch.z * (cfg.score.metric_depth / _typical_depth(going)) if rule == "metric" else patch.z
     out = {"prior": scores.pull(patch.rgb, z, denoiser, level, rule, cfg.score, pulled=pulled)}
-    extra = geometric.terms(patch.rendering, going.photos.cameras, cfg.geometric, step, progress, geometric.ON_PATCHES)
+    extra = geometric.terms(patch.rendering, _around(going, cfg, geometric.ON_PATCHES), cfg.geometric, step, progress)
     return out | {f"patch_{k}": cfg.geometric.on_patches * v for k, v in extra.items()}
 
 
@@ -105,7 +106,7 @@ def _look(going: Fit, cfg: Config, rng: torch.Generator) -> Patch:
     of_photo = camera is not None
     if camera is None:
         camera = cameras.near(photos.cameras, _typical_depth(going), cfg.patches, rng)
-    rendering = _render(going, camera, rng)
+    rendering = _render(going, camera, cfg.fit.grey, rng)
     side = cfg.patches.side
     z = torch.where(rendering.alpha.detach() > _NOTHING, rendering.mean_depth, 0.0).reshape(side, side)
     rgb = rendering.rgb.reshape(side, side, 3)
@@ -114,12 +115,11 @@ def _look(going: Fit, cfg: Config, rng: torch.Generator) -> Patch:
     return Patch(rendering, rgb, z, of_photo)
 
 
-def _render(going: Fit, camera: Cameras, rng: torch.Generator) -> Rendering:
+def _render(going: Fit, camera: Cameras, grey: float | None, rng: torch.Generator) -> Rendering:
     """All rays of a small camera, loose, so that samples along them are kept."""
     width, height = camera.size()
     xy = rays.pixel_centres(width, height)
-    back = going.capture.background if going.capture.mask_role == "object" else None
-    colour = torch.tensor(back) if back is not None else torch.rand(3, generator=rng)
+    colour = behind.colours(going.capture, grey, 1, rng)
     # Gaussians grow by what photos say of them, not by what patches do: those are shown, not fitted.
     jitter = None if going.drawn else rng
     pixels = (torch.zeros(len(xy), dtype=torch.long), xy)
@@ -133,13 +133,15 @@ def _geometric(going: Fit, cfg: Config, step: int) -> dict[str, Tensor]:
     norm = geometric.network(going.field) if settings.network else None
     if norm is not None:
         out["network"] = settings.network * norm
-    shown = going.shown
-    if shown is None:
-        return out
-    out |= geometric.terms(shown, going.photos.cameras, settings, step, progress, geometric.ON_RAYS)
-    if settings.foreground and going.capture.mask_role != "object":
-        out["foreground"] = settings.foreground * losses.opacity(shown)
-    return out
+    around = _around(going, cfg, geometric.ON_RAYS)
+    if isinstance(going.field, Gaussians):
+        out |= geometric.of_gaussians(going.field, around, settings, step)
+    return out if going.shown is None else out | geometric.terms(going.shown, around, settings, step, progress)
+
+
+def _around(going: Fit, cfg: Config, wanted: int) -> geometric.Around:
+    nearest = cfg.geometric.frustum_near * _typical_depth(going)
+    return geometric.Around(going.photos.cameras, nearest, wanted, going.capture.mask_role == "object")
 
 
 def _typical_depth(going: Fit) -> float:
@@ -159,6 +161,7 @@ METHOD = Method(
     name="diffusionerf",
     variants=VARIANTS,
     paper=PAPER,
+    paper_size=PAPER_SIZE,
     fields=tuple(kinds.CONFIGS),
     config=Config,
     resolve=resolve,

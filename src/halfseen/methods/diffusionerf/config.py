@@ -8,7 +8,7 @@ from typing import Literal
 from halfseen.common.config import within
 from halfseen.fields import decoder, hashgrid, samplers
 from halfseen.methods.photometric import config as photometric
-from halfseen.methods.photometric.config import BASIC, CLASSIC
+from halfseen.methods.photometric.config import BASIC, CLASSIC, Pictures
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,24 @@ class Geometric:
     distortion: float = 0.0
     distortion_from: float = 0.25
     distortion_full: float = 0.667
-    # (1 - alpha)^2 of photos' rays.
+    # Rays less spread than this are let be, or densities would run to infinity.
+    distortion_floor: float = 0.0
+    # (1 - alpha)^2 of photos' rays, of scenes.
     foreground: float = 0.0
     # Weights of points that fewer than two photos (on patches: none) have in their frustum; times `frustum_later` after so many steps.
     frustum: float = 0.0
     frustum_first: int = 100
     frustum_later: float = 0.01
+    # A frustum begins at this share of the photos' median depth (0.2 of about 3 units): what hangs before a lens is in no frustum.
+    frustum_near: float = 0.067
     # Squared norm of the density network.
     network: float = 0.0
     # So many times the weights of distortion and frustum on a patch: the paper sums over 48 x 48 rays there and over 1024 of photos.
     on_patches: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("distortion", "foreground", "frustum", "network"):
+        within("geometric.frustum_near", self.frustum_near, 0, 1)
+        for name in ("distortion", "distortion_floor", "foreground", "frustum", "network"):
             within(f"geometric.{name}", getattr(self, name), 0, 1e9)
 
 
@@ -109,7 +114,9 @@ class Config:
 # The paper's weights, as means: 1e-3 and 1.5e-5 summed over 1024 rays.
 _GEOMETRIC = Geometric(distortion=0.0154, foreground=1.02, frustum=0.0102, network=1e-7)
 # In a few hundred steps distortion pushes scenes into fog before the cameras: without it 2.9 and 5.3 dB more in two rooms.
-GEOMETRIC = Config(fit=replace(BASIC, distortion=0.0), geometric=replace(_GEOMETRIC, distortion=0.0), use_prior=False)
+# Gaussians, which are fitted to whole photos, have the foreground's weight of `classic`.
+_FIT = replace(BASIC, distortion=0.0, pictures=Pictures(opacity=0.05))
+GEOMETRIC = Config(fit=_FIT, geometric=replace(_GEOMETRIC, distortion=0.0), use_prior=False)
 # The prior adds to geometry that is measured; it does not replace it.
 _SMALL_PATCHES, _SMALL_SCORE = Patches(side=24, as_photos=True), Score(alone=60.0)
 PRIOR = Config(fit=CLASSIC, patches=_SMALL_PATCHES, score=_SMALL_SCORE)
@@ -120,7 +127,7 @@ VARIANTS = {
 }
 
 # The reference run on LLFF (section 5.4 of the specification; steps as in the paper). What differs: space beyond the photos is
-# contracted where the code has a sphere of radius 7.5; pixels come from all photos at a time; patches are sampled as finely as rays;
+# contracted where the code begins 0.2 before a camera and ends at a sphere of radius 7.5; pixels come from all photos at a time; patches are sampled as finely as rays;
 # the weights shown are the last ones and not their mean.
 _PAPER_GRID = hashgrid.Config(
     levels=17,
@@ -133,10 +140,17 @@ _PAPER_GRID = hashgrid.Config(
     decoder=decoder.Config(hidden=64, geometry=15, colour_hidden=128, colour_layers=3, degree=4, shift=0.0),
     sampling=samplers.Sampling(kind="resample", uniform=512, resampled=128, least_weight=1e-4, gradient_reach=0.0),
 )
-_PAPER_FIT = replace(BASIC, distortion=0.0, least_rays=1024, most_rays=1024, lr_end=0.1, hashgrid=_PAPER_GRID)
-_PAPER_GEOMETRIC = replace(
-    GEOMETRIC, steps=12_000, fit=_PAPER_FIT, geometric=replace(_GEOMETRIC, on_patches=48 * 48 / 1024)
+_PAPER_FIT = replace(
+    BASIC, distortion=0.0, least_rays=1024, most_rays=1024, lr_end=0.1, hashgrid=_PAPER_GRID, grey=206 / 255
 )
+_PAPER_GEOMETRIC = replace(
+    GEOMETRIC,
+    steps=12_000,
+    fit=_PAPER_FIT,
+    geometric=replace(_GEOMETRIC, distortion_floor=1e-3, on_patches=48 * 48 / 1024),
+)
+# LLFF's photos, an eighth as long and as wide.
+PAPER_SIZE = 504
 PAPER = {
     "prior": replace(_PAPER_GEOMETRIC, use_prior=True, prior="rgbd-patch-diffusion.pt"),
     "geometric": _PAPER_GEOMETRIC,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras
 from halfseen.fields import kinds
 from halfseen.fields.contract import Rendering
+from halfseen.fields.gaussians import Gaussians
 from halfseen.methods.diffusionerf.config import Geometric
 from halfseen.methods.photometric import losses
 
@@ -23,33 +26,59 @@ def ramp(cfg: Geometric, progress: float) -> float:
     return min(1.0, max(0.0, (progress - cfg.distortion_from) / max(cfg.distortion_full - cfg.distortion_from, _TINY)))
 
 
-def terms(
-    rendering: Rendering, cameras: Cameras, cfg: Geometric, step: int, progress: float, wanted: int
-) -> dict[str, Tensor]:
-    """Weighted distortion and frustum terms of loose rays; fields without samples along rays have none."""
-    if rendering.samples is None:
-        return {}
+@dataclass(frozen=True)
+class Around:
+    """What the terms of rays have to know of the photos."""
+
+    cameras: Cameras
+    nearest: float  # where a frustum begins, box units of z-depth
+    wanted: int  # photos that should have a point in their frustum
+    alone: bool  # whether they show an object alone
+
+
+def terms(rendering: Rendering, around: Around, cfg: Geometric, step: int, progress: float) -> dict[str, Tensor]:
+    """Weighted terms of loose rays: distortion and frustum where the field has samples along them, and foreground on photos' rays."""
     out = {}
-    if cfg.distortion and ramp(cfg, progress):
-        out["distortion"] = cfg.distortion * ramp(cfg, progress) * losses.distortion(rendering)
-    if cfg.frustum:
-        weight = cfg.frustum * (1.0 if step < cfg.frustum_first else cfg.frustum_later)
-        out["frustum"] = weight * frustum(rendering, cameras, wanted)
+    if cfg.distortion and ramp(cfg, progress) and rendering.samples is not None:
+        weight = cfg.distortion * ramp(cfg, progress)
+        out["distortion"] = weight * losses.distortion(rendering, cfg.distortion_floor)
+    if cfg.frustum and rendering.samples is not None:
+        out["frustum"] = _frustum_weight(cfg, step) * frustum(rendering, around)
+    if cfg.foreground and around.wanted == ON_RAYS and not around.alone:
+        out["foreground"] = cfg.foreground * losses.opacity(rendering)
     return out
 
 
-def frustum(rendering: Rendering, cameras: Cameras, wanted: int) -> Tensor:
+def frustum(rendering: Rendering, around: Around) -> Tensor:
     """Mean over rays of sum_i w_i max(0, wanted - n_i), n_i the number of photos that have point i in their frustum."""
     assert rendering.samples is not None
-    with torch.no_grad():
-        missing = (wanted - in_frustums(cameras, rendering.samples.xyz)).clamp_min(0)
-    return (rendering.samples.weights * missing.to(rendering.samples.weights)).sum() / max(len(rendering.alpha), 1)
+    weights = rendering.samples.weights
+    return (weights * missing(rendering.samples.xyz, around).to(weights)).sum() / max(len(rendering.alpha), 1)
 
 
-def in_frustums(cameras: Cameras, xyz: Tensor) -> Tensor:
-    """Number of cameras [S] that have the box points [S, 3] in their picture and before them."""
+def of_gaussians(field: Gaussians, around: Around, cfg: Geometric, step: int) -> dict[str, Tensor]:
+    """The frustum term of what has no samples along rays: the mean over Gaussians of o_k max(0, wanted - n_k), o_k their opacity."""
+    if not cfg.frustum:
+        return {}
+    opacity = field.opacity()
+    absent = missing(field.values["xyz"].detach(), around).to(opacity)
+    return {"frustum": _frustum_weight(cfg, step) * (opacity.reshape(-1) * absent).mean()}
+
+
+def _frustum_weight(cfg: Geometric, step: int) -> float:
+    return cfg.frustum * (1.0 if step < cfg.frustum_first else cfg.frustum_later)
+
+
+@torch.no_grad()
+def missing(xyz: Tensor, around: Around) -> Tensor:
+    """Photos [S] that lack in the frustums that points [S, 3] lie in: max(0, wanted - n)."""
+    return (around.wanted - in_frustums(around.cameras, xyz, around.nearest)).clamp_min(0)
+
+
+def in_frustums(cameras: Cameras, xyz: Tensor, nearest: float) -> Tensor:
+    """Number of cameras [S] that have the box points [S, 3] in their picture and not nearer than `nearest` (z-depth)."""
     pixels, z = rays.project(cameras, xyz)
-    return rays.in_frame(cameras, pixels, z).sum(0)
+    return (rays.in_frame(cameras, pixels, z) & (z >= nearest)).sum(0)
 
 
 def network(field: kinds.AnyField) -> Tensor | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,20 +15,20 @@ import torch
 from torch import Tensor, nn
 
 from halfseen.common import config as configs
-from halfseen.common.config import within
 from halfseen.common.errors import UserError, quote
 from halfseen.common.rng import derive_seed, generator
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.diffusionerf.rooms import Rooms
+from halfseen.methods.diffusionerf.training_config import PAPER, Config
 from halfseen.priors import patches, published, samplers, weights
 from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, eps_of, level_from_sigma, noised
 from halfseen.priors.denoisers import clipped, of_noise, of_part
-from halfseen.priors.networks import patch_small
+from halfseen.priors.networks import patch_small, patch_unet
 from halfseen.priors.schedules import continuous_cosine, squared_cosine
-from halfseen.priors.training import LoopConfig
 from halfseen.worlds.corrupt import Camera
 from halfseen.worlds.stream import Frame, Stream, StreamConfig
 
+ROLE = "patch"
 # Noise at which the prior is judged: the ends and middle of what reconstruction asks for, and one beyond (spec 2.2).
 JUDGED = (0.014, 0.086, 0.167, 0.35)
 # Crops that no more of is there than this are taken again elsewhere, so many times. Worlds have a sky, whose depth is rightly nothing;
@@ -46,69 +46,19 @@ _AT_ONCE = 64
 Source = Callable[[int], Frame]
 
 
-@dataclass(frozen=True)
-class Config:
-    """What the small patch prior is trained on. Sources: ours."""
-
-    network: patch_small.Config = field(default_factory=lambda: patch_small.Config(widths=(32, 64, 128)))
-    loop: LoopConfig = field(default_factory=LoopConfig)
-    # Rooms twice as often: they are what the prior is named for.
-    families: tuple[str, ...] = ("rooms", "tabletop", "rooms", "outdoor")
-    # Folder of Hypersim, whose frames are learned from instead of worlds; they are what they are, no camera is put on top.
-    hypersim: str | None = None
-    # Of frames four times smaller than Hypersim's 1024 x 768.
-    width: int = 256
-    height: int = 192
-    views: int = 20
-    window: int = 16
-    reuse: int = 10
-    workers: int = 1
-    # Different worlds at most, over and over (0: never the same one again).
-    worlds: int = 0
-    photo_like: bool = True
-    # Crops of one draw of a frame; sides of patches and the share of the larger ones.
-    crops: int = 8
-    side: int = 24
-    large: int = 48
-    large_share: float = 0.1
-    # Share of samples whose noise is drawn log-uniformly between these; the rest covers everything, so that samples can be drawn.
-    low_share: float = 0.85
-    low_from: float = 0.01
-    low_to: float = 0.35
-    # Depth as 0.5 median / z of each patch, or 0.2 / z.
-    disparity: patches.Rule = "relative"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.network.channels not in patches.CHANNELS:
-            raise UserError(
-                "network.channels is of no patch",
-                got=str(self.network.channels),
-                accepted="4 (colours and disparity), 3 (colours) or 1 (disparity)",
-                do="Change --set network.channels.",
-            )
-        within("worlds", self.worlds, 0, 10**9)
-        within("crops", self.crops, 1, 1000)
-        within("large_share", self.large_share, 0, 1)
-        within("low_share", self.low_share, 0, 1)
-        within("low_from", self.low_from, 1e-4, self.low_to)
-
-
 class PatchTask:
     """The training task of `patch-rgbd`, of all four channels or of those that the network has."""
 
     def __init__(self, config: Config, source: Source | None = None) -> None:
         self.config = config
         self.networks = networks(config)
-        self._stream: Stream | None = None
-        if source is None and config.hypersim is not None:
-            source = Rooms(config.hypersim, "train").draw
-        elif source is None:
-            self._stream = Stream(_stream(config))
-            source = self._stream.draw
+        self._frames: Stream | Rooms | None = None
+        if source is None:
+            self._frames = _source(config)
+            source = self._frames.draw
         self._frame = lru_cache(maxsize=4)(source)
         self._least = least_there(config)
-        self._part = patches.CHANNELS[config.network.channels]
+        self._part = patches.part(config.channels)
         self._held: Tensor | None = None
 
     def batch(self, positions: range) -> Batch:
@@ -122,16 +72,22 @@ class PatchTask:
         rng = generator(self.config.seed, "patch-rgbd/sample", position)
         rgb, z = crop(self._frame(position // self.config.crops), side, rng, self._least)
         patch = patches.encode(rgb[None], z[None], self.config.disparity)[0]
-        return patch, torch.randn(patch.shape, generator=rng), draw_sigma(self.config, rng)
+        eps = torch.randn(patch.shape, generator=rng)
+        return patch, eps, draw_sigma(self.config, rng)
 
     def loss(self, networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
-        """Mean squared error of the noise: the denoiser of least squared error is the score's (Vincent 2011)."""
+        """Mean error of the noise: the denoiser of least squared error is the score's (Vincent 2011)."""
         level = level_from_sigma(batch["sigma"])
         x = noised(batch["x0"], batch["eps"], level)[:, self._part]
-        error = (networks["denoiser"](x, level.log_snr).float() - batch["eps"][:, self._part]) ** 2
+        apart = networks["denoiser"](x, self._clock(level)).float() - batch["eps"][:, self._part]
+        error = apart**2 if self.config.error == "squares" else apart.abs()
         out = {"loss": error.mean()}
         out |= {"colour": error[:, :3].mean()} if error.shape[1] > 1 else {}
         return out | ({"disparity": error[:, -1].mean()} if error.shape[1] != _COLOURS else {})
+
+    def _clock(self, level: NoiseLevel) -> Tensor:
+        """The noise as the network is told it."""
+        return level.log_snr if self.config.kind == "small" else squared_cosine().nearest(level)
 
     def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         """Share of the noise's power that is left, for colour and disparity at each judged sigma, on held-out frames."""
@@ -164,15 +120,16 @@ class PatchTask:
 
     def close(self) -> None:
         """Stop the workers."""
-        if self._stream is not None:
-            self._stream.close()
+        if self._frames is not None:
+            self._frames.close()
 
 
 def networks(config: Config) -> Mapping[str, nn.Module]:
     """The untrained network. Its start follows from the seed, and the global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "patch-rgbd/init"))
-        return {"denoiser": patch_small.PatchSmall(config.network)}
+        small = config.kind == "small"
+        return {"denoiser": patch_small.PatchSmall(config.network) if small else patch_unet.PatchUnet(config.unet)}
 
 
 def load_denoiser(name_or_path: str, device: torch.device) -> tuple[Denoiser, patches.Rule]:
@@ -181,11 +138,11 @@ def load_denoiser(name_or_path: str, device: torch.device) -> tuple[Denoiser, pa
         net = published.load(Path(name_or_path)).to(device)
         return _whole(of_noise(net, squared_cosine()), net.config.channels), "metric"
     stored = weights.load(name_or_path)
-    if stored.config.get("role") != PATCH_RGBD.role:
+    if stored.config.get("role") != ROLE:
         raise UserError(
             f"{quote(name_or_path)} is no prior of patches",
             got=f"role {stored.config.get('role')!r}",
-            accepted=f"a prior of role {PATCH_RGBD.role!r}",
+            accepted=f"a prior of role {ROLE!r}",
             do="Give another prior.",
         )
     config = configs.from_plain(Config, stored.config["config"], "config.json: config")
@@ -196,18 +153,11 @@ def load_denoiser(name_or_path: str, device: torch.device) -> tuple[Denoiser, pa
 
 def denoiser_of(config: Config, network: nn.Module) -> Denoiser:
     """The denoiser of all four channels that a network of this config is."""
-    return _whole(of_noise(network), config.network.channels)
+    return _whole(of_noise(network, None if config.kind == "small" else squared_cosine()), config.channels)
 
 
 def _whole(denoiser: Denoiser, channels: int) -> Denoiser:
-    if channels not in patches.CHANNELS:
-        raise UserError(
-            "no prior of patches has so many channels",
-            got=str(channels),
-            accepted="4 (colours and disparity), 3 (colours) or 1 (disparity)",
-            do="Give another prior.",
-        )
-    part = patches.CHANNELS[channels]
+    part = patches.part(channels)
     return denoiser if part == slice(0, 4) else of_part(denoiser, part)
 
 
@@ -222,6 +172,9 @@ def draw_sigma(config: Config, rng: torch.Generator) -> float:
     which, where = torch.rand(2, generator=rng).tolist()
     if which < config.low_share:
         return math.exp(math.log(config.low_from) + where * math.log(config.low_to / config.low_from))
+    if config.kind == "paper":
+        schedule = squared_cosine()
+        return float(schedule.level(torch.tensor([min(int(where * len(schedule)), len(schedule) - 1)])).sigma)
     sigma = float(continuous_cosine(torch.tensor([where], dtype=torch.float64)).sigma)
     return min(max(sigma, config.low_from), _LAST_SIGMA)
 
@@ -280,6 +233,13 @@ def remaining(denoiser: Denoiser, clean: Tensor, sigma: float, device: torch.dev
     return float(mean[:3].mean()), float(mean[3])
 
 
+def _source(config: Config) -> Stream | Rooms:
+    """Where a training takes its frames from."""
+    if config.hypersim is not None:
+        return Rooms(config.hypersim, "train", config.workers)
+    return Stream(_stream(config))
+
+
 def _stream(config: Config, *, validation: bool = False) -> StreamConfig:
     return StreamConfig(
         families=config.families,
@@ -318,9 +278,11 @@ def data_of(config: Config) -> Data:
 
 PATCH_RGBD = Recipe(
     name="patch-rgbd",
-    role="patch",
+    role=ROLE,
     config=Config,
     task=PatchTask,
     networks=networks,
     data_of=data_of,
 )
+# The paper's own network and training: days on an accelerator.
+PATCH_RGBD_PAPER = replace(PATCH_RGBD, name="patch-rgbd-paper", start=PAPER)

@@ -64,6 +64,8 @@ class Config:
     full_until: int = 0
     # Share of `hashgrid.coarse_to_fine` that counts for an object alone: its masks already say roughly where it is.
     coarse_alone: float = 1.0
+    # The grey behind scenes (sRGB); none: colours at random, of each ray.
+    grey: float | None = None
     # Whether an object may only be where all its masks allow it.
     hull: bool = False
     pictures: Pictures = field(default_factory=Pictures)
@@ -75,6 +77,7 @@ class Config:
 
     def __post_init__(self) -> None:
         within("steps", self.steps, 1, 10**7)
+        within("grey", 0.0 if self.grey is None else self.grey, 0, 1)
         within("work", self.work, 1, 10**8)
         within("least_rays", self.least_rays, 1, 10**6)
         within("most_rays", self.most_rays, self.least_rays, 10**7)

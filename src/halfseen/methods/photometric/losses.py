@@ -20,11 +20,15 @@ def photometric(rendering: Rendering, rgb: Tensor) -> Tensor:
     return ((rendering.rgb - rgb) ** 2).mean()
 
 
-def distortion(rendering: Rendering) -> Tensor:
-    """Spread of a ray's weights over its depth: sum_ij w_i w_j |t_i - t_j| + 1/3 sum w_i^2 delta_i, in shares of its mean depth."""
+def distortion(rendering: Rendering, floor: float = 0.0) -> Tensor:
+    """Spread of a ray's weights over its depth: sum_ij w_i w_j |t_i - t_j| + 1/3 sum w_i^2 delta_i, in shares of its mean depth.
+
+    Rays less spread than `floor` count as not spread at all.
+    """
     assert rendering.samples is not None
     weights, where = rendering.samples.weights, rendering.samples.where
-    return (operators.distortion(weights, where) / rendering.mean_depth.detach().clamp_min(_LEAST_DEPTH)).mean()
+    spread = operators.distortion(weights, where) / rendering.mean_depth.detach().clamp_min(_LEAST_DEPTH)
+    return torch.where(spread.detach() < floor, 0.0, spread).mean()
 
 
 def opacity(rendering: Rendering) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from halfseen.data.capture import Capture
 from halfseen.data.pixels import VALID
 from halfseen.fields.gaussians import Gaussians
-from halfseen.methods.photometric import losses
+from halfseen.methods.photometric import behind, losses
 from halfseen.methods.photometric.config import Config
 from halfseen.methods.photometric.geometry import Geometry
 from halfseen.metrics.structure import dissimilarity
@@ -32,8 +32,7 @@ def terms(
     photo = shown.image.read()[..., :3].to(field.values["xyz"].device)
     mask = None if shown.mask is None else shown.mask.read_grey().to(photo)
     alone = capture.mask_role == "object"
-    known = capture.background if alone else None
-    back = known if known is not None else torch.rand(3, generator=rng).to(photo)
+    back = behind.colours(capture, cfg.grey, 1, rng)[0].to(photo)
     rendering = field.render(shown.camera, background=back, generator=rng)
     rgb = rendering.rgb
     if mask is not None and not alone:

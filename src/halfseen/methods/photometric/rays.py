@@ -8,7 +8,7 @@ from torch import Tensor
 from halfseen.data.capture import Capture
 from halfseen.data.pixels import Pixels
 from halfseen.fields.contract import Field, RaySamples, Rendering
-from halfseen.methods.photometric import losses
+from halfseen.methods.photometric import behind, losses
 from halfseen.methods.photometric.config import Config
 from halfseen.methods.photometric.geometry import Geometry
 
@@ -31,10 +31,8 @@ def terms(
     """The weighted terms of one step, and its rays as they were rendered; `per_ray` is the effort of a ray, which decides how many."""
     rays = int(min(max(cfg.work / per_ray, cfg.least_rays), cfg.most_rays))
     pick = torch.randint(len(photos), (rays,), generator=rng).to(photos.rgb.device)
-    # Without a known background, a random one for each ray makes transparency costly, so real scenes become opaque.
     alone = capture.mask_role == "object"
-    known = capture.background if alone else None
-    back = known if known is not None else torch.rand(rays, 3, generator=rng).to(photos.rgb)
+    back = behind.colours(capture, cfg.grey, rays, rng).to(photos.rgb)
     rendering = field.render(
         photos.cameras, pixels=(photos.views[pick], photos.xy[pick]), background=back, generator=rng
     )
