@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,13 @@ import torch
 from support import as_bytes, cli, dotted
 
 import halfseen as hs
+from halfseen.common import config as configs
 from halfseen.common.files import sha256
-from halfseen.data import transforms_write
+from halfseen.data import load as loading
+from halfseen.data import normalise, transforms_write
+from halfseen.methods.diffusionerf import algorithm
+from halfseen.methods.diffusionerf.algorithm import METHOD
+from halfseen.poses import framing
 
 TINY = (
     "network.widths=[16,32]",
@@ -142,3 +148,28 @@ def test_wrong_priors_are_refused_in_one_sentence(
     ):
         assert cli(*common, *extra) == 2
         assert said in capsys.readouterr().err
+
+
+def test_the_prior_pulls_towards_what_it_takes_for_clean(capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prior that takes mid-grey for clean makes what patches show greyer than the fit without it."""
+
+    def grey(x: torch.Tensor, level: object, cond: object = None) -> torch.Tensor:
+        del level, cond
+        return torch.zeros_like(x)
+
+    monkeypatch.setattr(algorithm, "load_denoiser", lambda name, device: (grey, "relative"))
+    settings = (*FIELDS["hashgrid"], "patches.side=16", "patches.width=48", "patches.height=36", "pulls=colour")
+    loaded = loading.load(hs.load(capture), 48)
+    boxed = framing.measure(loaded)
+    inputs = normalise.move(loaded, boxed.to_box)
+
+    def distance(weight: float) -> float:
+        start = replace(METHOD.variants["geometric-prior"], steps=40)
+        chosen = configs.apply_overrides(start, (*settings, f"score.weight={weight}"))
+        cfg = METHOD.resolve(chosen, loaded, "hashgrid")
+        *_, last = METHOD.reconstruct(inputs, boxed.to_box.inverse(), cfg, 0, device=torch.device("cpu"))
+        shown = last.field.render(inputs.cameras()[0], background=(0.5, 0.5, 0.5))
+        return float((shown.rgb.detach() - 0.5).abs().mean())
+
+    without, with_it = distance(0.0), distance(1e5)
+    assert with_it < 0.8 * without

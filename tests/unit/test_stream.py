@@ -83,3 +83,14 @@ def test_each_frame_serves_about_as_often_as_asked():
     for position, (world, _) in enumerate(draws):
         first = position // 100
         assert first <= world < first + 8
+
+
+def test_a_bounded_stream_shows_its_worlds_again():
+    config = stream.StreamConfig(("chairs", "cars"), (16, 16), views=2, window=1, reuse=1, workers=0)
+    with stream.Stream(replace(config, worlds=2)) as few, stream.Stream(config) as many:
+        # Draws 0 and 4 are of worlds 0 and 2: of two worlds the third is the first again.
+        shown = [torch.stack([f.rgb for f in stream.unpack(stream.render_world(few.config, n), n)]) for n in (0, 1, 2)]
+        assert torch.equal(shown[0], shown[2])
+        assert not torch.equal(shown[0], shown[1])
+        assert torch.equal(few.draw(0).rgb, many.draw(0).rgb)
+        assert not torch.equal(few.draw(4).rgb, many.draw(4).rgb)
