@@ -268,3 +268,33 @@ def test_what_is_hardly_spread_is_let_be() -> None:
     losses.distortion(replace(shown, samples=replace(shown.samples, weights=bare)), 0.0).backward()
     assert bare.grad is not None
     assert float(bare.grad[:2].abs().sum()) > 0
+
+
+def _fog_before_a_wall() -> Rendering:
+    """A ray with a little fog at 1 and a wall at 3 and 3.2; its z-depths are 0.9 of its distances."""
+    where = operators.Marched(torch.tensor([1.0, 3.0, 3.2]), torch.full((3,), 0.1), torch.zeros(3, dtype=torch.long), torch.tensor([0, 3]))  # fmt: skip
+    weights = torch.tensor([0.1, 0.5, 0.3], requires_grad=True)
+    mean = 0.9 * (weights * where.t).sum() / weights.sum()
+    samples = RaySamples(weights, where, torch.zeros(3, 3))
+    return Rendering(torch.zeros(1, 3), mean[None], weights.sum()[None], mean[None], samples)
+
+
+def test_within_a_long_reach_depth_is_the_mean() -> None:
+    shown = _fog_before_a_wall()
+    assert shown.samples is not None
+    (wanted,) = torch.autograd.grad(shown.mean_depth.sum(), shown.samples.weights, retain_graph=True)
+    depth = scores.within_reach(shown, 1e6)
+    (found,) = torch.autograd.grad(depth.sum(), shown.samples.weights)
+    assert torch.equal(depth, shown.mean_depth)
+    assert torch.allclose(found, wanted, atol=1e-6)
+
+
+def test_out_of_reach_fog_brings_nothing_nearer() -> None:
+    shown = _fog_before_a_wall()
+    assert shown.samples is not None
+    depth = scores.within_reach(shown, 0.2)
+    (found,) = torch.autograd.grad(depth.sum(), shown.samples.weights)
+    assert torch.equal(depth, shown.mean_depth)
+    assert found[0] == 0
+    assert float(found[1]) > 0
+    assert float(found[2]) > float(found[1])

@@ -108,7 +108,10 @@ def _look(going: Fit, cfg: Config, rng: torch.Generator) -> Patch:
         camera = cameras.near(photos.cameras, _typical_depth(going), cfg.patches, rng)
     rendering = _render(going, camera, cfg.fit.grey, rng)
     side = cfg.patches.side
-    z = torch.where(rendering.alpha.detach() > _NOTHING, rendering.mean_depth, 0.0).reshape(side, side)
+    # Whole pictures, as of Gaussians, come without samples along rays.
+    whole = rendering.samples is None or not cfg.score.reach
+    depth = rendering.mean_depth if whole else scores.within_reach(rendering, cfg.score.reach)
+    z = torch.where(rendering.alpha.detach() > _NOTHING, depth, 0.0).reshape(side, side)
     rgb = rendering.rgb.reshape(side, side, 3)
     if of_photo:
         rgb = cameras.colours(camera, photos.cameras[view], capture.views[view].image.read()[..., :3].to(rgb))

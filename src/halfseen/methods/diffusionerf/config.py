@@ -51,6 +51,9 @@ class Score:
     # A prior of metric disparity sees the scene so large that its photos' median depth is this (about metres; ours for any scene,
     # where the code has a table).
     metric_depth: float = 3.0
+    # Depth is pulled at what lies within this share of it alone (0: at all of a ray, as in the paper): fog before a camera is the
+    # cheapest way to bring a mean nearer, and no photo speaks against it (ours).
+    reach: float = 0.0
     # tau falls from this to 0 over this share of the steps (2500 of 12,000).
     tau: float = 0.1
     tau_until: float = 0.208
@@ -59,6 +62,7 @@ class Score:
         within("score.weight", self.weight, 0, 1e9)
         within("score.alone", self.alone, 0, 1e9)
         within("score.tau", self.tau, 0, 1)
+        within("score.reach", self.reach, 0, 1e9)
         within("score.metric_depth", self.metric_depth, 1e-3, 1e6)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from halfseen.fields.contract import Rendering
 from halfseen.methods.diffusionerf.config import Score
 from halfseen.priors import patches
 from halfseen.priors.contract import Denoiser, NoiseLevel, eps_of
@@ -51,6 +52,23 @@ def pull(
         eps = eps_of(patch, denoiser(patch, level), level)
         g = gradient(eps[0], z.detach(), level, rule, cfg, pulled)
     return (g * patch[0]).sum()
+
+
+def within_reach(rendering: Rendering, reach: float) -> Tensor:
+    """The mean z-depths [P] of loose rays, with the gradient of those samples alone that lie within a share of them.
+
+    d z / d w_i = z / sum(w) (t_i / t - 1) where |t_i / t - 1| < reach, else 0; t the mean distance.
+    """
+    assert rendering.samples is not None
+    weights, where, count = rendering.samples.weights, rendering.samples.where, len(rendering.alpha)
+    now, mean = weights.detach(), rendering.mean_depth.detach()
+    total = now.new_zeros(count).index_add_(0, where.ray, now).clamp_min(_TINY)
+    distance = now.new_zeros(count).index_add_(0, where.ray, now * where.t) / total
+    offset = where.t / distance[where.ray].clamp_min(_TINY) - 1
+    lever = torch.where(offset.abs() < reach, offset, 0.0)
+    # Nothing is added to the value: weights less themselves.
+    moved = now.new_zeros(count).index_add_(0, where.ray, (weights - now) * lever)
+    return mean * (1 + moved / total)
 
 
 def gradient(
