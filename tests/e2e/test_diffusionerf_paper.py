@@ -10,7 +10,9 @@ import pytest
 import torch
 from support import cli, dotted
 
+from halfseen.api.requests import request_of
 from halfseen.data import transforms_write
+from halfseen.data.capture import Split
 from halfseen.methods.diffusionerf.algorithm import METHOD
 from halfseen.methods.diffusionerf.training import load_denoiser
 from halfseen.priors.networks import patch_unet
@@ -133,3 +135,24 @@ def test_methods_without_sizes_of_a_paper_say_so(
 ) -> None:
     assert cli("reconstruct", still_life_folder, "--out", tmp_path / "r", "--profile", "paper") == 2
     assert "method plain has no such profile" in capsys.readouterr().err
+
+
+def test_photos_of_the_paper_profile_are_as_large_as_there() -> None:
+    split = Split("all", (0, 1, 2), ())
+    sizes = {p: request_of(METHOD, None, None, split, None, 0, None, (), profile=p).max_size for p in METHOD.profiles}
+    assert sizes == {"small": 256, "paper": 504}
+    assert request_of(METHOD, None, None, split, 300, 0, None, (), profile="paper").max_size == 300
+
+
+def test_what_the_reference_run_alone_has() -> None:
+    paper, small = METHOD.profiles["paper"]["prior"], METHOD.profiles["small"]["geometric-prior"]
+    assert (paper.geometric.distortion_floor, paper.fit.grey, paper.score.reach) == (
+        1e-3,
+        pytest.approx(0.808, abs=1e-3),
+        0,
+    )
+    assert (small.geometric.distortion, small.fit.grey) == (0, None)
+    assert (paper.geometric.frustum_first, paper.geometric.frustum_later) == (100, 0.01)
+    # Sums over a patch's 48 x 48 rays beside sums over 1024 of photos.
+    assert paper.geometric.on_patches == 2.25
+    assert paper.fit.distortion == 0, "the geometric losses have their own"

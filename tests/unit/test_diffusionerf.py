@@ -268,6 +268,12 @@ def test_what_is_hardly_spread_is_let_be() -> None:
     losses.distortion(replace(shown, samples=replace(shown.samples, weights=bare)), 0.0).backward()
     assert bare.grad is not None
     assert float(bare.grad[:2].abs().sum()) > 0
+    # Of two rays only the first is held by what is known.
+    some = torch.full((4,), 0.5, requires_grad=True)
+    losses.distortion(replace(shown, samples=replace(shown.samples, weights=some)), held=torch.tensor([True, False])).backward()  # fmt: skip
+    assert some.grad is not None
+    assert some.grad[:2].tolist() == bare.grad[:2].tolist()
+    assert some.grad[2:].tolist() == [0, 0]
 
 
 def _fog_before_a_wall() -> Rendering:

@@ -25,12 +25,17 @@ def _capture(views: int) -> Capture:
 
 @pytest.mark.parametrize(("views", "share"), [(1, 1), (3, 1), (6, 1 / 2), (9, 1 / 3)])
 def test_more_photos_need_less_geometry(views: int, share: float) -> None:
-    full, found = config.CLASSIC, config.resolve(config.CLASSIC, _capture(views), "hashgrid")
+    full = replace(config.CLASSIC, coarse_scene=0.5)
+    found = config.resolve(full, _capture(views), "hashgrid")
     wanted = (full.near * share, full.depth * share, full.opacity * share, full.pictures.opacity * share)
     assert (found.near, found.depth, found.opacity, found.pictures.opacity) == pytest.approx(wanted)
     assert found.distortion == pytest.approx(full.distortion * share**2)
-    assert found.hashgrid.coarse_to_fine == pytest.approx(full.hashgrid.coarse_to_fine * share**2)
+    assert found.hashgrid.coarse_to_fine == pytest.approx(0.5 * full.hashgrid.coarse_to_fine * share**2)
     assert config.resolve(found, _capture(views), "hashgrid") == found, "what is resolved stays"
+
+
+def test_scenes_of_classic_have_all_levels_at_once() -> None:
+    assert config.resolve(config.CLASSIC, _capture(3), "hashgrid").hashgrid.coarse_to_fine == 0
 
 
 def test_an_object_alone_needs_coarse_levels_for_half_as_long() -> None:

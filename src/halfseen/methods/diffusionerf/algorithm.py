@@ -55,7 +55,8 @@ def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
     fitted = photometric.resolve(replace(cfg.fit, steps=cfg.steps), capture, kind)
     score = cfg.score
     if capture.mask_role == "object":
-        score = replace(score, weight=score.weight * score.alone, alone=1.0)
+        # Before a known background fog shows: there a pull may move it.
+        score = replace(score, weight=score.weight * score.alone, alone=1.0, reach=0.0)
     return replace(cfg, fit=fitted, patches=cameras.for_photos(cfg.patches, capture), score=score)
 
 

@@ -52,7 +52,7 @@ class Score:
     # where the code has a table).
     metric_depth: float = 3.0
     # Depth is pulled at what lies within this share of it alone (0: at all of a ray, as in the paper): fog before a camera is the
-    # cheapest way to bring a mean nearer, and no photo speaks against it (ours).
+    # cheapest way to bring a mean nearer, and no photo speaks against it (ours). Of scenes: before a known background fog shows.
     reach: float = 0.0
     # tau falls from this to 0 over this share of the steps (2500 of 12,000).
     tau: float = 0.1
@@ -122,7 +122,7 @@ _GEOMETRIC = Geometric(distortion=0.0154, foreground=1.02, frustum=0.0102, netwo
 _FIT = replace(BASIC, distortion=0.0, pictures=Pictures(opacity=0.05))
 GEOMETRIC = Config(fit=_FIT, geometric=replace(_GEOMETRIC, distortion=0.0), use_prior=False)
 # The prior adds to geometry that is measured; it does not replace it.
-_SMALL_PATCHES, _SMALL_SCORE = Patches(side=24, as_photos=True), Score(alone=60.0)
+_SMALL_PATCHES, _SMALL_SCORE = Patches(side=24, as_photos=True), Score(weight=2.0, alone=6.0, reach=0.5)
 PRIOR = Config(fit=CLASSIC, patches=_SMALL_PATCHES, score=_SMALL_SCORE)
 VARIANTS = {
     "prior": PRIOR,

@@ -51,6 +51,9 @@ class Config:
     # of the fit before it counts in full.
     distortion: float = 0.003
     distortion_from: float = 0.3
+    # Whether it counts on those rays alone whose depth stereo knows: where nothing else holds what a ray shows, distortion pushes it
+    # into fog before the camera.
+    distortion_known: bool = False
     # Weight of (1 - alpha)^2 on scenes, whose rays all end somewhere (DiffusioNeRF's 1e-3 summed over 1024 rays, as a mean).
     opacity: float = 0.0
     # Weight of opacity nearer to a camera than this share of its nearest surface that stereo knows (FreeNeRF's occlusion term).
@@ -62,8 +65,9 @@ class Config:
     # Up to so many views geometry counts in full. With V of them `opacity`, `near` and `depth` count full_until / V of that, and
     # distortion and coarse levels its square: more photos say by themselves what geometry guesses (0: always in full).
     full_until: int = 0
-    # Share of `hashgrid.coarse_to_fine` that counts for an object alone: its masks already say roughly where it is.
+    # Share of `hashgrid.coarse_to_fine` that counts for an object alone, whose masks already say roughly where it is; and for a scene.
     coarse_alone: float = 1.0
+    coarse_scene: float = 1.0
     # The grey behind scenes (sRGB); none: colours at random, of each ray.
     grey: float | None = None
     # Whether an object may only be where all its masks allow it.
@@ -88,6 +92,7 @@ class Config:
         within("distortion_from", self.distortion_from, 0, 1)
         within("full_until", self.full_until, 0, 10**6)
         within("coarse_alone", self.coarse_alone, 0, 1)
+        within("coarse_scene", self.coarse_scene, 0, 1)
         within("near_share", self.near_share, 0, 1)
 
     @property
@@ -103,12 +108,14 @@ BASIC = Config()
 CLASSIC = replace(
     BASIC,
     distortion=0.05,
+    distortion_known=True,
     opacity=0.05,
     near=0.1,
     depth=0.5,
     depth_end=0.1,
     full_until=3,
     coarse_alone=0.5,
+    coarse_scene=0.0,
     hull=True,
     # On fern at 3 views depth as a loss takes 0.8 dB and more from Gaussians, which begin where it says; opacity gives 0.1.
     pictures=Pictures(opacity=0.05),
@@ -121,11 +128,12 @@ def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
     bounded = capture.mask_role == "object"
     cfg = _for_views(cfg, len(capture))
     grid, planes = cfg.hashgrid, cfg.triplane
-    if bounded:
-        grid = replace(grid, coarse_to_fine=cfg.coarse_alone * grid.coarse_to_fine)
+    share = cfg.coarse_alone if bounded else cfg.coarse_scene
+    grid = replace(grid, coarse_to_fine=share * grid.coarse_to_fine)
     grid = grid if grid.bounded is not None else replace(grid, bounded=bounded)
     planes = planes if planes.bounded is not None else replace(planes, bounded=bounded)
-    settings: dict[str, Any] = {"hashgrid": grid, "triplane": planes, "kind": kind, "coarse_alone": 1.0}
+    settings: dict[str, Any] = {"hashgrid": grid, "triplane": planes, "kind": kind}
+    settings |= {"coarse_alone": 1.0, "coarse_scene": 1.0}
     return replace(cfg, **settings)
 
 

@@ -20,14 +20,15 @@ def photometric(rendering: Rendering, rgb: Tensor) -> Tensor:
     return ((rendering.rgb - rgb) ** 2).mean()
 
 
-def distortion(rendering: Rendering, floor: float = 0.0) -> Tensor:
+def distortion(rendering: Rendering, floor: float = 0.0, held: Tensor | None = None) -> Tensor:
     """Spread of a ray's weights over its depth: sum_ij w_i w_j |t_i - t_j| + 1/3 sum w_i^2 delta_i, in shares of its mean depth.
 
-    Rays less spread than `floor` count as not spread at all.
+    Rays less spread than `floor` count as not spread at all, and so do those that are not `held` [P] (none given: all are).
     """
     assert rendering.samples is not None
     weights, where = rendering.samples.weights, rendering.samples.where
     spread = operators.distortion(weights, where) / rendering.mean_depth.detach().clamp_min(_LEAST_DEPTH)
+    spread = spread if held is None else torch.where(held, spread, 0.0)
     return torch.where(spread.detach() < floor, 0.0, spread).mean()
 
 

@@ -42,7 +42,9 @@ def terms(
         out["mask"] = cfg.mask * losses.mask(rendering, photos.mask[pick])
     if cfg.distortion:
         ramp = min(1.0, progress / max(cfg.distortion_from, torch.finfo(torch.float32).tiny))
-        out["distortion"] = cfg.distortion * ramp * losses.distortion(rendering)
+        known = geometry if cfg.distortion_known else None
+        held = None if known is None else known.depth[photos.kept.to(pick.device)[pick]] > 0
+        out["distortion"] = cfg.distortion * ramp * losses.distortion(rendering, held=held)
     if cfg.opacity and not alone:
         out["opacity"] = cfg.opacity * losses.opacity(rendering)
     if geometry is not None:
