@@ -173,3 +173,15 @@ def test_the_prior_pulls_towards_what_it_takes_for_clean(capture: Path, monkeypa
 
     without, with_it = distance(0.0), distance(1e5)
     assert with_it < 0.8 * without
+
+
+def test_the_papers_recipe_goes_the_same_way(capture: Path, tmp_path: Path) -> None:
+    tiny = [s for s in TINY if not s.startswith(("network", "loop.batch", "loop.steps"))]
+    settings = sets((*tiny, "unet.width=16", "unet.multipliers=[1,2]", "loop.steps=3", "loop.batch=2", "large=16"))
+    assert cli("prior", "train", "patch-rgbd-paper", "--out", tmp_path / "t", "--device", "cpu", *settings) == 0
+    assert cli("prior", "publish", tmp_path / "t", "--out", tmp_path / "weights") == 0
+    config = json.loads((tmp_path / "weights" / "config.json").read_text())
+    assert (config["role"], config["config"]["kind"], config["config"]["disparity"]) == ("patch", "paper", "metric")
+    common = ("--method", "diffusionerf", "--views", 2, "--steps", 4, "--max-size", 48)
+    small = sets((*FIELDS["hashgrid"], "patches.side=16"))
+    assert cli("reconstruct", capture, "--out", tmp_path / "r", *common, "--prior", f"patch={tmp_path / 'weights'}", *small) == 0  # fmt: skip
