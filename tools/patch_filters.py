@@ -21,7 +21,8 @@ from torch.nn import functional as F
 from halfseen.common.rng import generator
 from halfseen.data import formats
 from halfseen.data import load as loading
-from halfseen.methods.diffusionerf.training import JUDGED, load_denoiser
+from halfseen.methods.diffusionerf import patch_prior
+from halfseen.methods.diffusionerf.training import JUDGED
 from halfseen.priors import patches
 from halfseen.priors.contract import level_from_sigma, noised
 
@@ -41,8 +42,8 @@ Filter = Callable[[Tensor, float], Tensor]
 
 def main() -> None:
     """Print a table."""
-    denoiser, rule = load_denoiser(sys.argv[2], torch.device("cpu"))
-    clean, known = _patches(Path(sys.argv[1]), rule)
+    prior = patch_prior.load(sys.argv[2], torch.device("cpu"))
+    clean, known = _patches(Path(sys.argv[1]), prior.rule)
     print(f"{len(clean)} patches of {SIDE} px; root mean square error, and the prior's against the better filter's\n")
     heads = ("sigma", "channels", "noisy", "bilateral", "non-local", "prior", "below the better filter")
     print("| " + " | ".join(heads) + " |" + "\n|" + "---|" * len(heads))
@@ -52,7 +53,7 @@ def main() -> None:
         straight = x / level.alpha[:, None, None, None]
         strength = float(level.sigma[0] / level.alpha[0])
         with torch.no_grad():
-            guess = torch.cat([denoiser(a, level_from_sigma(torch.full((len(a),), sigma))) for a in x.split(32)])
+            guess = torch.cat([prior.denoiser(a, level_from_sigma(torch.full((len(a),), sigma))) for a in x.split(32)])
         for name, part in (("colour", slice(0, 3)), ("disparity", slice(3, 4))):
             error = {"noisy": _error(straight, clean, known, part), "prior": _error(guess, clean, known, part)}
             error["bilateral"] = min(_error(bilateral(straight, *s, strength), clean, known, part) for s in BILATERAL)

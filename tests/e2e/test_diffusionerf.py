@@ -15,8 +15,9 @@ from halfseen.common import config as configs
 from halfseen.common.files import sha256
 from halfseen.data import load as loading
 from halfseen.data import normalise, transforms_write
-from halfseen.methods.diffusionerf import algorithm
+from halfseen.methods.diffusionerf import patch_prior
 from halfseen.methods.diffusionerf.algorithm import METHOD
+from halfseen.methods.diffusionerf.patch_prior import PatchPrior
 from halfseen.poses import framing
 
 TINY = (
@@ -150,29 +151,35 @@ def test_wrong_priors_are_refused_in_one_sentence(
         assert said in capsys.readouterr().err
 
 
-def test_the_prior_pulls_towards_what_it_takes_for_clean(capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A prior that takes mid-grey for clean makes what patches show greyer than the fit without it."""
+def _flat_grey(x: torch.Tensor, level: object, cond: object = None) -> torch.Tensor:
+    """A prior to which mid-grey planes that face the camera are clean: disparity 0.5 is what has the median's depth."""
+    del level, cond
+    return torch.zeros_like(x)
 
-    def grey(x: torch.Tensor, level: object, cond: object = None) -> torch.Tensor:
-        del level, cond
-        return torch.zeros_like(x)
 
-    monkeypatch.setattr(algorithm, "load_denoiser", lambda name, device: (grey, "relative"))
-    settings = (*FIELDS["hashgrid"], "patches.side=16", "patches.width=48", "patches.height=36", "pulls=colour")
+@pytest.mark.parametrize(("pulls", "reach"), [("colour", 0.5), ("depth", 0.5), ("depth", 0.0)])
+def test_the_prior_pulls_towards_what_it_takes_for_clean(
+    pulls: str, reach: float, capture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patch_prior, "load", lambda name, device: PatchPrior(_flat_grey, "relative"))
+    settings = (*FIELDS["hashgrid"], "patches.side=16", "patches.width=48", f"pulls={pulls}", f"score.reach={reach}")
     loaded = loading.load(hs.load(capture), 48)
     boxed = framing.measure(loaded)
     inputs = normalise.move(loaded, boxed.to_box)
 
-    def distance(weight: float) -> float:
-        start = replace(METHOD.variants["geometric-prior"], steps=40)
+    def apart(weight: float) -> float:
+        start = replace(METHOD.variants["geometric-prior"], steps=60)
         chosen = configs.apply_overrides(start, (*settings, f"score.weight={weight}"))
         cfg = METHOD.resolve(chosen, loaded, "hashgrid")
         *_, last = METHOD.reconstruct(inputs, boxed.to_box.inverse(), cfg, 0, device=torch.device("cpu"))
         shown = last.field.render(inputs.cameras()[0], background=(0.5, 0.5, 0.5))
-        return float((shown.rgb.detach() - 0.5).abs().mean())
+        if pulls == "colour":
+            return float((shown.rgb.detach() - 0.5).abs().mean())
+        depth = shown.mean_depth.detach()[shown.alpha.detach() > 0.5]
+        return float((depth / depth.median() - 1).abs().mean())
 
-    without, with_it = distance(0.0), distance(1e5)
-    assert with_it < 0.8 * without
+    without, with_it = apart(0.0), apart(1e5 if pulls == "colour" else 1e4)
+    assert with_it < 0.9 * without
 
 
 def test_the_papers_recipe_goes_the_same_way(capture: Path, tmp_path: Path) -> None:
@@ -185,3 +192,11 @@ def test_the_papers_recipe_goes_the_same_way(capture: Path, tmp_path: Path) -> N
     common = ("--method", "diffusionerf", "--views", 2, "--steps", 4, "--max-size", 48)
     small = sets((*FIELDS["hashgrid"], "patches.side=16"))
     assert cli("reconstruct", capture, "--out", tmp_path / "r", *common, "--prior", f"patch={tmp_path / 'weights'}", *small) == 0  # fmt: skip
+
+
+def test_patches_have_a_side_that_the_prior_can_take(
+    prior: Path, capture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("--method", "diffusionerf", "--views", 2, "--steps", 2, "--max-size", 48, "--prior", f"patch={prior}")
+    assert cli("reconstruct", capture, "--out", tmp_path / "r", *common, "--set", "patches.side=15") == 2
+    assert "accepted: a multiple of 2" in capsys.readouterr().err

@@ -13,8 +13,8 @@ from support import cli, dotted
 from halfseen.api.requests import request_of
 from halfseen.data import transforms_write
 from halfseen.data.capture import Split
+from halfseen.methods.diffusionerf import patch_prior
 from halfseen.methods.diffusionerf.algorithm import METHOD
-from halfseen.methods.diffusionerf.training import load_denoiser
 from halfseen.priors.networks import patch_unet
 from halfseen.priors.schedules import squared_cosine
 
@@ -49,19 +49,19 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_running_means_are_read_and_asked_at_integer_times(published: Path) -> None:
-    denoiser, rule = load_denoiser(str(published), torch.device("cpu"))
-    assert rule == "metric"
+    prior = patch_prior.load(str(published), torch.device("cpu"))
+    assert (prior.rule, prior.colour, prior.disparity, prior.multiple) == ("metric", True, True, 2)
     torch.manual_seed(0)
     net = patch_unet.PatchUnet(REDUCED)
     level = squared_cosine().level(torch.tensor([47]))
     x = torch.rand(1, 4, 16, 16)
     with torch.no_grad():
         wanted = (x - level.sigma * net(x, torch.tensor([47]))) / level.alpha
-        assert torch.allclose(denoiser(x, level), wanted, atol=1e-6)
+        assert torch.allclose(prior.denoiser(x, level), wanted, atol=1e-6)
 
 
 def test_the_table_of_the_reference_run_is_the_paper_profile() -> None:
-    cfg = METHOD.profiles["paper"]["prior"]
+    cfg = METHOD.profiles["paper"]["geometric-prior"]
     grid = cfg.fit.hashgrid
     assert (cfg.steps, cfg.fit.least_rays, cfg.fit.most_rays) == (12_000, 1024, 1024)
     assert (grid.levels, grid.features, grid.log2_entries, grid.base, grid.finest) == (17, 2, 21, 16, 15_360)
@@ -145,7 +145,7 @@ def test_photos_of_the_paper_profile_are_as_large_as_there() -> None:
 
 
 def test_what_the_reference_run_alone_has() -> None:
-    paper, small = METHOD.profiles["paper"]["prior"], METHOD.profiles["small"]["geometric-prior"]
+    paper, small = METHOD.profiles["paper"]["geometric-prior"], METHOD.profiles["small"]["geometric-prior"]
     assert (paper.geometric.distortion_floor, paper.fit.grey, paper.score.reach) == (
         1e-3,
         pytest.approx(0.808, abs=1e-3),

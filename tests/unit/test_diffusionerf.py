@@ -7,9 +7,10 @@ from dataclasses import replace
 import gaussian_support
 import pytest
 import torch
-from support import random_cameras
+from support import as_bytes, dotted, random_cameras
 from torch import Tensor
 
+from halfseen.bench import rows
 from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras
 from halfseen.common.rng import generator
@@ -17,9 +18,10 @@ from halfseen.fields import operators
 from halfseen.fields.contract import RaySamples, Rendering
 from halfseen.methods.diffusionerf import cameras, geometric
 from halfseen.methods.diffusionerf import score as scores
+from halfseen.methods.diffusionerf.algorithm import METHOD
 from halfseen.methods.diffusionerf.config import GEOMETRIC, PAPER, Patches, Score
 from halfseen.methods.photometric import losses
-from halfseen.priors import patches, schedules
+from halfseen.priors import denoisers, patches, schedules
 from halfseen.priors.contract import NoiseLevel, x0_of
 
 COSINE = schedules.squared_cosine()
@@ -221,7 +223,7 @@ def test_schedules_of_the_geometric_baseline() -> None:
     exact = replace(cfg, distortion_from=0.25, distortion_full=8 / 12)
     assert [geometric.ramp(exact, s / 12000) for s in (3000, 5500, 8000, 12000)] == pytest.approx([0, 0.5, 1, 1])
     # What the paper's profile has, at the steps that the specification names: 0.1, 0.05 and 0 give times 99, 47 and 3.
-    paper = PAPER["prior"]
+    paper = PAPER["geometric-prior"]
     assert [geometric.ramp(paper.geometric, s / paper.steps) for s in (3000, 5500, 8000)] == pytest.approx([0, 0.5, 1], abs=1e-3)  # fmt: skip
     times = [scores.time_of(scores.tau(paper.score, s / paper.steps)) for s in (0, 1250, 2500, 12_000)]
     assert times == [99, 47, 3, 3]
@@ -304,3 +306,36 @@ def test_out_of_reach_fog_brings_nothing_nearer() -> None:
     assert found[0] == 0
     assert float(found[1]) > 0
     assert float(found[2]) > float(found[1])
+
+
+def test_of_what_a_prior_does_not_know_nothing_is_pulled() -> None:
+    """In single precision the noise that is not found there is not quite zero, and colours are pulled by a fixed length."""
+    rgb, z = (t.detach().float().requires_grad_() for t in _patch(16))
+    level = COSINE.level(torch.tensor([99]))
+    some = denoisers.of_part(lambda x, level, cond=None: 0.5 * x, patches.DISPARITY)
+    scores.pull(rgb, z, some, level, "relative", Score(), pulled=(False, True)).backward()
+    assert rgb.grad is not None
+    assert z.grad is not None
+    assert float(rgb.grad.abs().max()) == 0
+    assert float(z.grad.abs().max()) > 0
+    assert patches.knows(4) == (True, True)
+    assert patches.knows(3) == (True, False)
+    assert patches.knows(1) == (False, True)
+
+
+def test_an_object_alone_is_pulled_harder_unless_a_weight_is_given() -> None:
+    scene = as_bytes(dotted())
+    alone = replace(scene, mask_role="object")
+    small = METHOD.variants["prior"]
+    assert METHOD.resolve(small, scene, "hashgrid").score == small.score
+    found = METHOD.resolve(small, alone, "hashgrid")
+    assert (found.score.weight, found.score.reach) == (small.score.weight * small.score.alone, small.score.reach_alone)
+    assert METHOD.resolve(found, alone, "hashgrid") == found, "what is resolved stays"
+    asked = METHOD.resolve(METHOD.with_prior(small, "patch", "patch-rgbd", 0.3), alone, "hashgrid")
+    assert asked.score.weight == 0.3
+
+
+def test_the_row_of_four_times_the_pull_has_four_times_the_pull() -> None:
+    by_name = {r.name: r for r in (*rows.ROWS["diffusionerf"], *rows.ABLATIONS["diffusionerf"])}
+    base, hard = (rows.config_of(by_name[n], 5) for n in ("classic + prior", "pulled four times as hard"))
+    assert hard.score.weight == 4 * base.score.weight

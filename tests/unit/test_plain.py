@@ -10,10 +10,11 @@ from support import as_bytes, dotted
 
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.rng import generator
-from halfseen.data import pixels
+from halfseen.data import load, normalise, pixels
 from halfseen.data.capture import Capture
 from halfseen.fields import hashgrid, kinds
-from halfseen.methods.photometric import config, rays
+from halfseen.methods.photometric import config, geometry, rays
+from halfseen.poses import framing
 
 CPU = torch.device("cpu")
 
@@ -71,3 +72,24 @@ def test_a_step_has_as_many_rays_as_its_work_allows() -> None:
     assert samples is not None
     assert samples.marched >= samples.looked_at >= len(samples.weights) > 0
     assert rays.effort(samples) == pytest.approx(cfg.work, rel=0.15)
+
+
+def test_distortion_counts_where_stereo_knows_the_depth() -> None:
+    capture = load.load(as_bytes(dotted()), 48)
+    boxed = normalise.move(capture, framing.measure(capture).to_box)
+    photos = pixels.of(boxed, CPU)
+    field = kinds.create(
+        Similarity.identity(), hashgrid.Config(levels=3, finest=32, log2_entries=10), 0, CPU, photos.cameras
+    )
+    cfg = replace(config.BASIC, distortion=1.0, distortion_from=0.0, distortion_known=True, least_rays=64, most_rays=64)
+
+    def spread(depth: float) -> float:
+        count = sum(v.image.width * v.image.height for v in boxed.views)
+        known = geometry.Geometry(torch.full((count,), depth), torch.ones(count), torch.zeros(len(boxed)))
+        found, _ = rays.terms(field, photos, known, boxed, cfg, 170.0, 1.0, generator(0, "rays"))
+        return float(found["distortion"].detach())
+
+    assert spread(0.0) == 0, "stereo knows nothing"
+    assert spread(1.0) > 0
+    assert cfg.geometry, "so stereo is asked"
+    assert not config.BASIC.geometry

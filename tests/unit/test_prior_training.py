@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
+from halfseen.methods.diffusionerf import patch_prior
 from halfseen.methods.diffusionerf import training as recipe
 from halfseen.priors import schedules, training, weights
-from halfseen.priors.contract import Batch, level_from_sigma
+from halfseen.priors.contract import Batch
 from halfseen.priors.networks import patch_small, patch_unet
 from halfseen.priors.training import LoopConfig
 from halfseen.worlds.stream import Frame
@@ -95,8 +96,27 @@ def test_patches_come_in_two_sizes() -> None:
 
 def test_crops_lie_where_things_are() -> None:
     for i in range(50):
-        _, z = recipe.crop(frame_of(0), 8, generator(0, "crop", i))
+        _, z, enough = recipe.crop(frame_of(0), 8, generator(0, "crop", i))
+        assert enough
         assert float((z > 0).float().mean()) > 0.5
+
+
+def test_rooms_without_a_crop_are_passed_over() -> None:
+    """Worlds have a sky, and are taken as they are."""
+    empty = replace(frame_of(0), depth=torch.zeros(24, 32).half())
+    full = replace(frame_of(3), depth=torch.ones(24, 32).half())
+    worlds, rooms = tiny_config(), tiny_config(hypersim="folder")
+    rng = generator(0, "crop")
+    assert not bool((recipe.first_crop(worlds, lambda n: empty, 1, 8, rng)[1] > 0).any())
+    assert bool((recipe.first_crop(rooms, lambda n: empty if n < 3 else full, 1, 8, rng)[1] > 0).all())
+    with pytest.raises(UserError, match="no crop"):
+        recipe.first_crop(rooms, lambda n: empty, 0, 8, rng)
+
+
+@pytest.mark.parametrize("change", [{"large": 400}, {"side": -3}, {"side": 9}, {"low_to": 1.5}])
+def test_trainings_that_cannot_be_are_refused(change: dict[str, float]) -> None:
+    with pytest.raises(UserError):
+        tiny_config(**change)
 
 
 def test_learning_lowers_the_loss(tmp_path: Path) -> None:
@@ -270,13 +290,22 @@ def test_a_prior_of_some_channels_learns_these_and_leaves_the_others(tmp_path: P
 
 
 def test_the_papers_training_draws_every_time_as_often() -> None:
-    config = replace(recipe.PATCH_RGBD_PAPER.own, workers=0)
-    schedule = schedules.squared_cosine()
-    drawn = torch.tensor([recipe.draw_sigma(config, generator(0, "s", i)) for i in range(3000)])
-    times = schedule.nearest(level_from_sigma(drawn))
-    assert float(times.float().mean()) == pytest.approx(499.5, abs=20)
-    assert torch.histc(times.float(), 10, 0, 999).min() > 230
+    config = recipe.PATCH_RGBD_PAPER.own
+    times = torch.tensor([recipe.draw_time(generator(0, "s", i)) for i in range(3000)])
+    assert torch.histc(times, 10, 0, 1000).min() > 230
+    assert float(times.mean()) == pytest.approx(499.5, abs=20)
     assert recipe.patch_side(config, 0) == recipe.patch_side(config, 3200) == 48
+
+
+def test_the_papers_network_is_told_the_time_of_its_noise() -> None:
+    """Of pure noise too, whose level says nothing of its time in single precision."""
+    narrow = patch_unet.Config(width=16, multipliers=(1, 2))
+    config = replace(recipe.PATCH_RGBD_PAPER.own, unet=narrow, loop=LOOP, side=8, large=16, crops=4, workers=0)
+    task, told = TinyTask(config), []
+    task.networks["denoiser"].register_forward_pre_hook(lambda _, inputs: told.append(inputs[1].tolist()))
+    batch = {**task.batch(range(3)), "amount": torch.tensor([0.0, 500.0, 999.0])}
+    assert float(task.loss(task.networks, batch)["loss"].detach()) > 0
+    assert told == [[0, 500, 999]]
 
 
 def test_the_papers_network_trains_and_is_used_at_its_times(tmp_path: Path) -> None:
@@ -290,5 +319,5 @@ def test_the_papers_network_trains_and_is_used_at_its_times(tmp_path: Path) -> N
     net = task.networks["denoiser"]
     net.register_forward_pre_hook(lambda _, inputs: told.append(inputs[1]))
     level = schedules.squared_cosine().level(torch.tensor([99, 3]))
-    recipe.denoiser_of(config, net)(torch.zeros(2, 4, 16, 16), level)
+    patch_prior.denoiser_of(config, net)(torch.zeros(2, 4, 16, 16), level)
     assert told[0].tolist() == [99, 3]

@@ -50,6 +50,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
     ),
 }
 _BASE = "classic + prior"
+_FOURFOLD = 4 * DIFFUSIONERF.variants["prior"].score.weight
 # What happens when one thing is changed.
 ABLATIONS: dict[str, tuple[Row, ...]] = {
     "plain": (),
@@ -57,10 +58,18 @@ ABLATIONS: dict[str, tuple[Row, ...]] = {
     "diffusionerf": (
         Row("pulled at colours only", "diffusionerf", "prior", ("pulls=colour",), base=_BASE),
         Row("patches of 48", "diffusionerf", "prior", ("patches.side=48",), base=_BASE),
-        Row("pulled four times as hard", "diffusionerf", "prior", ("score.weight=0.8",), base=_BASE),
+        Row("pulled four times as hard", "diffusionerf", "prior", (f"score.weight={_FOURFOLD}",), base=_BASE),
         Row("no patches of photos", "diffusionerf", "prior", ("patches.from_photos=0",), base=_BASE),
         Row("tau 0 throughout", "diffusionerf", "prior", ("score.tau=0",), base=_BASE),
         Row("plain classic, gaussians", "plain", "classic", field="gaussians", base="plain classic"),
+        Row("geometric, gaussians", "diffusionerf", "geometric", field="gaussians"),
+        Row(
+            "geometric + prior, gaussians",
+            "diffusionerf",
+            "geometric-prior",
+            field="gaussians",
+            base="geometric, gaussians",
+        ),
         Row("classic + prior, gaussians", "diffusionerf", "prior", field="gaussians", base="plain classic, gaussians"),
     ),
 }

@@ -18,7 +18,8 @@ from halfseen.common.errors import UserError
 
 Rule = Literal["metric", "relative"]
 # What a patch prior of so many channels knows of the four.
-CHANNELS: Mapping[int, slice] = {4: slice(0, 4), 3: slice(0, 3), 1: slice(3, 4)}
+ALL, COLOUR, DISPARITY = slice(0, 4), slice(0, 3), slice(3, 4)
+CHANNELS: Mapping[int, slice] = {4: ALL, 3: COLOUR, 1: DISPARITY}
 NEAREST = 0.2
 _MIDDLE = 0.5
 
@@ -30,9 +31,14 @@ def part(channels: int) -> slice:
             "no prior of patches has so many channels",
             got=str(channels),
             accepted="4 (colours and disparity), 3 (colours) or 1 (disparity)",
-            do="Give another prior, or change --set network.channels.",
+            do="Give another prior, or change the channels of its network.",
         )
     return CHANNELS[channels]
+
+
+def knows(channels: int) -> tuple[bool, bool]:
+    """Whether a prior of so many channels knows colours, and disparity."""
+    return part(channels) != DISPARITY, part(channels) != COLOUR
 
 
 def encode(rgb: Tensor, z: Tensor, rule: Rule) -> Tensor:

@@ -146,15 +146,15 @@ def train(
         values = {k: float(v) for k, v in terms.items()} | {"gradient": float(norm)}
         last = step == cfg.steps
         found = sheet = saved = None
+        # Saved first: what goes wrong with the held-out samples costs no training.
+        if accel.is_main_process and (last or step % cfg.save_every == 0):
+            saved = save(folder, step, started, nets, ema, optimiser, cfg.keep)
         if last or step % cfg.validate_every == 0:
             found, sheet = validate(task, nets, ema)
-        if accel.is_main_process:
-            if step % cfg.log_every == 0 or found is not None:
-                seconds = time.monotonic() - began
-                _log(folder, {"step": step, "seconds_a_step": seconds / (step - first), **values, **(found or {})})
-                accel.log({**values, **(found or {})}, step=step)
-            if last or step % cfg.save_every == 0:
-                saved = save(folder, step, started, nets, ema, optimiser, cfg.keep)
+        if accel.is_main_process and (step % cfg.log_every == 0 or found is not None):
+            seconds = time.monotonic() - began
+            _log(folder, {"step": step, "seconds_a_step": seconds / (step - first), **values, **(found or {})})
+            accel.log({**values, **(found or {})}, step=step)
         accel.wait_for_everyone()
         yield Progress(step, cfg.steps, values, found, sheet, saved)
 

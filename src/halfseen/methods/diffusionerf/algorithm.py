@@ -19,21 +19,21 @@ from torch import Tensor
 from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras
 from halfseen.cameras.similarity import Similarity
+from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
 from halfseen.data.capture import Capture
 from halfseen.fields import kinds
 from halfseen.fields.contract import Rendering
 from halfseen.fields.gaussians import Gaussians
 from halfseen.methods.contract import Method
-from halfseen.methods.diffusionerf import cameras, geometric
+from halfseen.methods.diffusionerf import cameras, geometric, patch_prior
 from halfseen.methods.diffusionerf import score as scores
 from halfseen.methods.diffusionerf.config import PAPER, PAPER_SIZE, VARIANTS, Config
-from halfseen.methods.diffusionerf.training import load_denoiser
+from halfseen.methods.diffusionerf.patch_prior import PatchPrior
 from halfseen.methods.photometric import behind, cost, fit, warming
 from halfseen.methods.photometric import config as photometric
 from halfseen.methods.photometric.fit import Fit
-from halfseen.priors import patches, schedules
-from halfseen.priors.contract import Denoiser
+from halfseen.priors import schedules
 from halfseen.runs.snapshot import Knobs, Snapshot, State
 
 # Opacity below which a pixel of a patch shows nothing.
@@ -55,8 +55,7 @@ def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
     fitted = photometric.resolve(replace(cfg.fit, steps=cfg.steps), capture, kind)
     score = cfg.score
     if capture.mask_role == "object":
-        # Before a known background fog shows: there a pull may move it.
-        score = replace(score, weight=score.weight * score.alone, alone=1.0, reach=0.0)
+        score = replace(score, weight=score.weight * score.alone, alone=1.0, reach=score.reach_alone)
     return replace(cfg, fit=fitted, patches=cameras.for_photos(cfg.patches, capture), score=score)
 
 
@@ -73,27 +72,41 @@ def reconstruct(
     start, tensors = state or (0, None)
     fitted = replace(cfg.fit, steps=cfg.steps)
     going = fit.begin(capture, to_user, fitted, seed, device, tensors)
-    prior = load_denoiser(cfg.prior, device) if cfg.use_prior else None
+    prior = _prior(cfg, device) if cfg.use_prior else None
 
     def extra(step: int) -> dict[str, Tensor]:
         rng = generator(seed, "diffusionerf", step)
         found = _geometric(going, cfg, step)
-        return found if prior is None else found | _pulled(going, cfg, *prior, step, rng)
+        return found if prior is None else found | _pulled(going, cfg, prior, step, rng)
 
     yield from fit.steps(going, fitted, seed, start, extra)
 
 
-def _pulled(
-    going: Fit, cfg: Config, denoiser: Denoiser, rule: patches.Rule, step: int, rng: torch.Generator
-) -> dict[str, Tensor]:
+def _prior(cfg: Config, device: torch.device) -> PatchPrior:
+    """The prior, which has to take patches of the side that they have."""
+    prior = patch_prior.load(cfg.prior, device)
+    if cfg.patches.side % prior.multiple:
+        raise UserError(
+            "patches.side is no side of a patch for this prior",
+            got=str(cfg.patches.side),
+            accepted=f"a multiple of {prior.multiple}",
+            do="Change --set patches.side.",
+        )
+    return prior
+
+
+def _pulled(going: Fit, cfg: Config, prior: PatchPrior, step: int, rng: torch.Generator) -> dict[str, Tensor]:
     """The prior's term on one patch, and what geometry says of its rays."""
     progress = step / cfg.steps
     patch = _look(going, cfg, rng)
     level = scores.level_at(cfg.score, schedules.squared_cosine(), progress)
     # A photo's own colours are right as they are: only the depth behind them is pulled.
-    pulled = (cfg.pulls != "depth" and not patch.of_photo, cfg.pulls != "colour")
-    z = patch.z * (cfg.score.metric_depth / _typical_depth(going)) if rule == "metric" else patch.z
-    out = {"prior": scores.pull(patch.rgb, z, denoiser, level, rule, cfg.score, pulled=pulled)}
+    pulled = (
+        prior.colour and cfg.pulls != "depth" and not patch.of_photo,
+        prior.disparity and cfg.pulls != "colour",
+    )
+    z = patch.z * (cfg.score.metric_depth / _typical_depth(going)) if prior.rule == "metric" else patch.z
+    out = {"prior": scores.pull(patch.rgb, z, prior.denoiser, level, prior.rule, cfg.score, pulled=pulled)}
     extra = geometric.terms(patch.rendering, _around(going, cfg, geometric.ON_PATCHES), cfg.geometric, step, progress)
     return out | {f"patch_{k}": cfg.geometric.on_patches * v for k, v in extra.items()}
 
@@ -149,7 +162,8 @@ def _around(going: Fit, cfg: Config, wanted: int) -> geometric.Around:
 
 
 def _typical_depth(going: Fit) -> float:
-    """Median depth of the photos in box units: of what stereo knows, else the distance to the box's centre."""
+    """Median depth of the photos in box units: of what stereo knows, else (in fits that ask no stereo) the cameras' median distance to
+    the centre of the box, which is framed around what photos look at."""
     known = going.known.depth[going.known.depth > 0] if going.known is not None else torch.zeros(0)
     return float(known.median()) if len(known) else float(going.photos.cameras.centres.norm(dim=-1).median())
 
@@ -157,7 +171,8 @@ def _typical_depth(going: Fit) -> float:
 def with_prior(cfg: Config, role: str, name: str, weight: float | None) -> Config:
     """The config with another prior, or another pull of it."""
     del role
-    pulling = cfg.score if weight is None else replace(cfg.score, weight=weight)
+    # A weight that is given holds on whatever is rebuilt.
+    pulling = cfg.score if weight is None else replace(cfg.score, weight=weight, alone=1.0)
     return replace(cfg, prior=name, score=pulling, use_prior=True)
 
 

@@ -15,14 +15,13 @@ from halfseen.methods.diffusionerf.config import Patches
 
 
 def for_photos(cfg: Patches, capture: Capture) -> Patches:
-    """The pseudo camera for the photos: it sees no more than the widest of them does, and with `as_photos` is that photo's camera, of
-    at most the pseudo camera's longer side."""
+    """The pseudo camera for the photos: with `as_photos` that of the photo that sees most, of at most the pseudo camera's longer side."""
+    if not cfg.as_photos:
+        return cfg
     cameras = capture.cameras()
     view = int((cameras.sizes / cameras.intrinsics[:, :2]).amax(1).argmax())
     (width, height), focal = cameras.size(view), float(cameras.intrinsics[view, 0])
-    share = min(1.0, cfg.width / max(width, height)) if cfg.as_photos else min(1.0, cfg.focal / focal)
-    if not cfg.as_photos and share * width >= cfg.width:
-        return cfg
+    share = min(1.0, cfg.width / max(width, height))
     across, down = (max(cfg.side, round(share * n)) for n in (width, height))
     return replace(cfg, width=across, height=down, focal=share * focal)
 

@@ -20,7 +20,7 @@ class Patches:
     height: int = 192
     focal: float = 175.0
     # Whether it is a photo's own camera, no larger than this: finer than photos a field is blurred, and wider than they are it sees
-    # what none of them shows (ours). Without, only photos that are narrower make it so.
+    # what none of them shows (ours).
     as_photos: bool = False
     # How far patch cameras stand from a photo's: at most this share of the photos' median depth along each axis (0.2 of about 3
     # units), turned by this share of a random rotation (at most 18 degrees).
@@ -32,6 +32,8 @@ class Patches:
     def __post_init__(self) -> None:
         within("patches.side", self.side, 4, min(self.width, self.height))
         within("patches.focal", self.focal, 1e-3, 1e6)
+        within("patches.shift", self.shift, 0, 100)
+        within("patches.turn", self.turn, 0, 1)
         within("patches.from_photos", self.from_photos, 0, 1)
 
 
@@ -52,8 +54,10 @@ class Score:
     # where the code has a table).
     metric_depth: float = 3.0
     # Depth is pulled at what lies within this share of it alone (0: at all of a ray, as in the paper): fog before a camera is the
-    # cheapest way to bring a mean nearer, and no photo speaks against it (ours). Of scenes: before a known background fog shows.
+    # cheapest way to bring a mean nearer, and no photo speaks against it (ours). An object alone has a reach of its own: before a
+    # known background fog shows, and may be moved. Gaussians have no samples along rays, and no reach.
     reach: float = 0.0
+    reach_alone: float = 0.0
     # tau falls from this to 0 over this share of the steps (2500 of 12,000).
     tau: float = 0.1
     tau_until: float = 0.208
@@ -62,7 +66,9 @@ class Score:
         within("score.weight", self.weight, 0, 1e9)
         within("score.alone", self.alone, 0, 1e9)
         within("score.tau", self.tau, 0, 1)
-        within("score.reach", self.reach, 0, 1e9)
+        for name in ("reach", "reach_alone", "colour", "depth_metric", "depth_relative"):
+            within(f"score.{name}", getattr(self, name), 0, 1e9)
+        within("score.tau_until", self.tau_until, 0, 1)
         within("score.metric_depth", self.metric_depth, 1e-3, 1e6)
 
 
@@ -90,8 +96,17 @@ class Geometric:
     on_patches: float = 1.0
 
     def __post_init__(self) -> None:
-        within("geometric.frustum_near", self.frustum_near, 0, 1)
-        for name in ("distortion", "distortion_floor", "foreground", "frustum", "network"):
+        for name in ("frustum_near", "distortion_from", "distortion_full"):
+            within(f"geometric.{name}", getattr(self, name), 0, 1)
+        for name in (
+            "distortion",
+            "distortion_floor",
+            "foreground",
+            "frustum",
+            "frustum_later",
+            "network",
+            "on_patches",
+        ):
             within(f"geometric.{name}", getattr(self, name), 0, 1e9)
 
 
@@ -132,7 +147,7 @@ VARIANTS = {
 
 # The reference run on LLFF (section 5.4 of the specification; steps as in the paper). What differs: space beyond the photos is
 # contracted where the code begins 0.2 before a camera and ends at a sphere of radius 7.5; pixels come from all photos at a time; patches are sampled as finely as rays;
-# the weights shown are the last ones and not their mean.
+# the weights shown are the last ones and not their mean. On DTU the paper has geometric.frustum=0 and geometric.distortion=0.102.
 _PAPER_GRID = hashgrid.Config(
     levels=17,
     features=2,
@@ -156,6 +171,6 @@ _PAPER_GEOMETRIC = replace(
 # LLFF's photos, an eighth as long and as wide.
 PAPER_SIZE = 504
 PAPER = {
-    "prior": replace(_PAPER_GEOMETRIC, use_prior=True, prior="rgbd-patch-diffusion.pt"),
+    "geometric-prior": replace(_PAPER_GEOMETRIC, use_prior=True, prior="rgbd-patch-diffusion.pt"),
     "geometric": _PAPER_GEOMETRIC,
 }

@@ -41,7 +41,7 @@ def terms(rendering: Rendering, around: Around, cfg: Geometric, step: int, progr
     out = {}
     if cfg.distortion and ramp(cfg, progress) and rendering.samples is not None:
         weight = cfg.distortion * ramp(cfg, progress)
-        out["distortion"] = weight * losses.distortion(rendering, cfg.distortion_floor)
+        out["geometric_distortion"] = weight * losses.distortion(rendering, cfg.distortion_floor)
     if cfg.frustum and rendering.samples is not None:
         out["frustum"] = _frustum_weight(cfg, step) * frustum(rendering, around)
     if cfg.foreground and around.wanted == ON_RAYS and not around.alone:

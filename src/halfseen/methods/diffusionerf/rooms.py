@@ -22,11 +22,14 @@ class Rooms:
     trained prior needs it no more. Close it: it owns processes."""
 
     def __init__(self, folder: str, partition: Partition, workers: int = 0) -> None:
-        self.make = partial(read, folder, partition)
-        self._frames = Ahead(self.make, _as_is, _WINDOW, workers)
+        self.folder = folder
+        self._frames = Ahead(partial(read, folder, partition), _as_is, _WINDOW, workers)
 
     def draw(self, position: int) -> Frame:
         """The frame of one draw: a pure function of the position and of which scenes are on disk. Positions only grow."""
+        # What training is judged on has to be there before hours have passed.
+        _listed(self.folder, "train")
+        _listed(self.folder, "val")
         return self._frames.get(position, position)
 
     def close(self) -> None:

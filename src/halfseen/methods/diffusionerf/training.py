@@ -9,31 +9,30 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from halfseen.common import config as configs
-from halfseen.common.errors import UserError, quote
-from halfseen.common.rng import derive_seed, generator
+from halfseen.common.errors import UserError
+from halfseen.common.rng import generator
 from halfseen.methods.contract import Data, Recipe
+from halfseen.methods.diffusionerf.patch_prior import ROLE, denoiser_of, networks
 from halfseen.methods.diffusionerf.rooms import Rooms
 from halfseen.methods.diffusionerf.training_config import PAPER, Config
-from halfseen.priors import patches, published, samplers, weights
+from halfseen.priors import patches, samplers
 from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, eps_of, level_from_sigma, noised
-from halfseen.priors.denoisers import clipped, of_noise, of_part
-from halfseen.priors.networks import patch_small, patch_unet
-from halfseen.priors.schedules import continuous_cosine, squared_cosine
+from halfseen.priors.denoisers import clipped
+from halfseen.priors.schedules import STEPS, continuous_cosine, squared_cosine
 from halfseen.worlds.corrupt import Camera
 from halfseen.worlds.stream import Frame, Stream, StreamConfig
 
-ROLE = "patch"
 # Noise at which the prior is judged: the ends and middle of what reconstruction asks for, and one beyond (spec 2.2).
 JUDGED = (0.014, 0.086, 0.167, 0.35)
 # Crops that no more of is there than this are taken again elsewhere, so many times. Worlds have a sky, whose depth is rightly nothing;
 # in Hypersim a hole is a fault, and one pixel of a 48 x 48 crop is 4e-4 of it.
 _LEAST_THERE, _LEAST_THERE_ROOMS, _TRIES = 0.5, 0.9999, 8
+# Frames that are looked at for a crop.
+_FRAMES = 16
 # Levels of a sample sheet, its patches, and their side.
 _SHEET_STEPS, _SHEET, _SHEET_SIDE = 40, 16, 48
 # Held-out worlds and the crops of each of their views.
@@ -57,37 +56,40 @@ class PatchTask:
             self._frames = _source(config)
             source = self._frames.draw
         self._frame = lru_cache(maxsize=4)(source)
-        self._least = least_there(config)
         self._part = patches.part(config.channels)
         self._held: Tensor | None = None
 
     def batch(self, positions: range) -> Batch:
-        """Clean patches, their noise and sigma."""
+        """Clean patches, their noise, and how much of it: sigma, or the time of the paper's schedule."""
         side = patch_side(self.config, positions.start)
         drawn = [self._sample(p, side) for p in positions]
         clean, eps = torch.stack([d[0] for d in drawn]), torch.stack([d[1] for d in drawn])
-        return {"x0": clean, "eps": eps, "sigma": torch.tensor([d[2] for d in drawn])}
+        return {"x0": clean, "eps": eps, "amount": torch.tensor([d[2] for d in drawn])}
 
     def _sample(self, position: int, side: int) -> tuple[Tensor, Tensor, float]:
         rng = generator(self.config.seed, "patch-rgbd/sample", position)
-        rgb, z = crop(self._frame(position // self.config.crops), side, rng, self._least)
+        rgb, z = first_crop(self.config, self._frame, position // self.config.crops, side, rng)
         patch = patches.encode(rgb[None], z[None], self.config.disparity)[0]
         eps = torch.randn(patch.shape, generator=rng)
-        return patch, eps, draw_sigma(self.config, rng)
+        return patch, eps, draw_time(rng) if self.config.kind == "paper" else draw_sigma(self.config, rng)
 
     def loss(self, networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
         """Mean error of the noise: the denoiser of least squared error is the score's (Vincent 2011)."""
-        level = level_from_sigma(batch["sigma"])
+        level, clock = self._level(batch["amount"])
         x = noised(batch["x0"], batch["eps"], level)[:, self._part]
-        apart = networks["denoiser"](x, self._clock(level)).float() - batch["eps"][:, self._part]
+        apart = networks["denoiser"](x, clock).float() - batch["eps"][:, self._part]
         error = apart**2 if self.config.error == "squares" else apart.abs()
         out = {"loss": error.mean()}
         out |= {"colour": error[:, :3].mean()} if error.shape[1] > 1 else {}
         return out | ({"disparity": error[:, -1].mean()} if error.shape[1] != _COLOURS else {})
 
-    def _clock(self, level: NoiseLevel) -> Tensor:
-        """The noise as the network is told it."""
-        return level.log_snr if self.config.kind == "small" else squared_cosine().nearest(level)
+    def _level(self, amount: Tensor) -> tuple[NoiseLevel, Tensor]:
+        """The noise of samples, and as the network is told it."""
+        if self.config.kind == "paper":
+            time = amount.long()
+            return squared_cosine().level(time), time
+        level = level_from_sigma(amount)
+        return level, level.log_snr
 
     def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         """Share of the noise's power that is left, for colour and disparity at each judged sigma, on held-out frames."""
@@ -124,43 +126,6 @@ class PatchTask:
             self._frames.close()
 
 
-def networks(config: Config) -> Mapping[str, nn.Module]:
-    """The untrained network. Its start follows from the seed, and the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(config.seed, "patch-rgbd/init"))
-        small = config.kind == "small"
-        return {"denoiser": patch_small.PatchSmall(config.network) if small else patch_unet.PatchUnet(config.unet)}
-
-
-def load_denoiser(name_or_path: str, device: torch.device) -> tuple[Denoiser, patches.Rule]:
-    """The denoiser of a trained patch prior, or of the published checkpoint (.pt), and how it wants depth."""
-    if Path(name_or_path).suffix in weights.FOREIGN:
-        net = published.load(Path(name_or_path)).to(device)
-        return _whole(of_noise(net, squared_cosine()), net.config.channels), "metric"
-    stored = weights.load(name_or_path)
-    if stored.config.get("role") != ROLE:
-        raise UserError(
-            f"{quote(name_or_path)} is no prior of patches",
-            got=f"role {stored.config.get('role')!r}",
-            accepted=f"a prior of role {ROLE!r}",
-            do="Give another prior.",
-        )
-    config = configs.from_plain(Config, stored.config["config"], "config.json: config")
-    nets = networks(config)
-    weights.fill(nets, stored)
-    return denoiser_of(config, nets["denoiser"].to(device)), config.disparity
-
-
-def denoiser_of(config: Config, network: nn.Module) -> Denoiser:
-    """The denoiser of all four channels that a network of this config is."""
-    return _whole(of_noise(network, None if config.kind == "small" else squared_cosine()), config.channels)
-
-
-def _whole(denoiser: Denoiser, channels: int) -> Denoiser:
-    part = patches.part(channels)
-    return denoiser if part == slice(0, 4) else of_part(denoiser, part)
-
-
 def patch_side(config: Config, position: int) -> int:
     """Side of the patches of the step that a position belongs to: all processes and pieces of a step have one side."""
     pick = torch.rand((), generator=generator(config.seed, "patch-rgbd/side", position // config.loop.batch))
@@ -172,11 +137,13 @@ def draw_sigma(config: Config, rng: torch.Generator) -> float:
     which, where = torch.rand(2, generator=rng).tolist()
     if which < config.low_share:
         return math.exp(math.log(config.low_from) + where * math.log(config.low_to / config.low_from))
-    if config.kind == "paper":
-        schedule = squared_cosine()
-        return float(schedule.level(torch.tensor([min(int(where * len(schedule)), len(schedule) - 1)])).sigma)
     sigma = float(continuous_cosine(torch.tensor([where], dtype=torch.float64)).sigma)
     return min(max(sigma, config.low_from), _LAST_SIGMA)
+
+
+def draw_time(rng: torch.Generator) -> float:
+    """Time of one sample of the paper's schedule, each as often."""
+    return float(torch.randint(STEPS, (), generator=rng))
 
 
 def least_there(config: Config) -> float:
@@ -184,36 +151,53 @@ def least_there(config: Config) -> float:
     return _LEAST_THERE if config.hypersim is None else _LEAST_THERE_ROOMS
 
 
-def crop(frame: Frame, side: int, rng: torch.Generator, least: float = _LEAST_THERE) -> tuple[Tensor, Tensor]:
-    """(colours [side, side, 3], z-depths [side, side]) of a random part of a frame, half of them mirrored; mostly where things are."""
+def first_crop(config: Config, draw: Source, first: int, side: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A crop of frame `first`. Holes in the depth of rooms are faults: there it is the next frame that has a crop without one."""
+    for number in range(first, first + _FRAMES):
+        rgb, z, enough = crop(draw(number), side, rng, least_there(config))
+        if enough or config.hypersim is None:
+            return rgb, z
+    raise UserError(
+        "no crop of these frames is without holes",
+        got=f"{_FRAMES} frames after each other with holes in their depth",
+        accepted=f"crops of {side} px with a depth everywhere",
+        do="Take frames with more depth, or smaller patches (--set side, --set large).",
+    )
+
+
+def crop(frame: Frame, side: int, rng: torch.Generator, least: float = _LEAST_THERE) -> tuple[Tensor, Tensor, bool]:
+    """(colours [side, side, 3], z-depths [side, side], whether enough is there) of a random part of a frame, half of them mirrored.
+
+    Parts with too little are taken again elsewhere, a few times.
+    """
     height, width = frame.depth.shape
-    rgb, z = frame.rgb[:side, :side], frame.depth[:side, :side]
+    rgb, z, enough = frame.rgb[:side, :side], frame.depth[:side, :side], False
     for _ in range(_TRIES):
         across, down, mirror = torch.rand(3, generator=rng).tolist()
         left, top = int(across * (width - side + 1)), int(down * (height - side + 1))
         rgb, z = frame.rgb[top : top + side, left : left + side], frame.depth[top : top + side, left : left + side]
         if mirror < 0.5:
             rgb, z = rgb.flip(1), z.flip(1)
-        if float((z > 0).float().mean()) > least:
+        enough = float((z > 0).float().mean()) > least
+        if enough:
             break
-    return rgb.float() / 255, z.float()
+    return rgb.float() / 255, z.float(), enough
 
 
 def held_out(config: Config) -> Tensor:
     """Patches of validation worlds, or of Hypersim's own validation scenes; always the same."""
     if config.hypersim is not None:
-        return _held_crops(config, Rooms(config.hypersim, "val").draw)
+        return _held_crops(config, lru_cache(maxsize=4)(Rooms(config.hypersim, "val").draw))
     with Stream(_stream(config, validation=True)) as frames:
-        return _held_crops(config, frames.draw)
+        return _held_crops(config, lru_cache(maxsize=4)(frames.draw))
 
 
 def _held_crops(config: Config, source: Source) -> Tensor:
     out = []
     for i in range(_HELD_WORLDS * _HELD_VIEWS):
-        frame = source(i)
         for j in range(_HELD_CROPS):
             rng = generator(config.seed, "patch-rgbd/held", i * _HELD_CROPS + j)
-            rgb, z = crop(frame, config.large, rng, least_there(config))
+            rgb, z = first_crop(config, source, i, config.large, rng)
             out.append(patches.encode(rgb[None], z[None], config.disparity)[0])
     return torch.stack(out)
 

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from halfseen.common.config import within
+from halfseen.common.errors import UserError
 from halfseen.priors import patches
 from halfseen.priors.networks import patch_small, patch_unet
 from halfseen.priors.training import LoopConfig
+
+# Noise beyond this leaves nothing of a picture.
+_MOST_SIGMA = 0.9999
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,28 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("side", "large"):
+            side = getattr(self, name)
+            within(name, side, self.multiple, min(self.width, self.height))
+            if side % self.multiple:
+                raise UserError(
+                    f"{name} is no side of a patch for this network",
+                    got=str(side),
+                    accepted=f"a multiple of {self.multiple}",
+                    do=f"Change --set {name}.",
+                )
         patches.part(self.channels)
         within("worlds", self.worlds, 0, 10**9)
         within("crops", self.crops, 1, 1000)
         within("large_share", self.large_share, 0, 1)
         within("low_share", self.low_share, 0, 1)
+        within("low_to", self.low_to, 1e-4, _MOST_SIGMA)
         within("low_from", self.low_from, 1e-4, self.low_to)
+
+    @property
+    def multiple(self) -> int:
+        """Sides of patches are multiples of this: the network halves them as often as it has coarser levels."""
+        return 2 ** (len(self.network.widths if self.kind == "small" else self.unet.multipliers) - 1)
 
     @property
     def channels(self) -> int:
@@ -64,7 +84,7 @@ class Config:
 
 
 # The released loader's constants, which are probably the trainer's (section 2.4 of the specification): the squared cosine's times, each
-# as often; absolute errors; running means of 0.995 every ten steps; patches of 48 px, metric disparity.
+# as often; absolute errors; running means of 0.995 every ten steps; patches of 48 px, metric disparity. That gradients are clipped is ours.
 PAPER = Config(
     kind="paper",
     error="absolute",

@@ -100,7 +100,7 @@ class Config:
         """Whether anything of this fit needs depth from stereo: its losses, or Gaussians that begin there."""
         if self.kind == "gaussians":
             return self.pictures.depth > 0 or self.pictures.seeds == "stereo"
-        return self.depth > 0 or self.near > 0
+        return self.depth > 0 or self.near > 0 or (self.distortion > 0 and self.distortion_known)
 
 
 BASIC = Config()
