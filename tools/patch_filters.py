@@ -31,10 +31,8 @@ SIZE, SIDE, OF_VIEW, VIEWS = 256, 48, 6, 24
 # A patch is judged if this share of its pixels has a depth.
 KNOWN = 0.97
 # Grids: spread in pixels and in colour times the noise; window of non-local means, its patch and its strength times the noise.
-BILATERAL = tuple(itertools.product((0.5, 0.7, 1.0, 1.5, 2.5, 4.0), (0.7, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 8.0)))
-NON_LOCAL = tuple(
-    itertools.product((2, 3, 4, 5, 7), (1, 2, 3), (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.95, 1.1, 1.3, 1.5))
-)
+BILATERAL = tuple(itertools.product((0.7, 1.0, 1.5, 2.5), (1.0, 1.5, 2.0, 3.0, 5.0, 8.0)))
+NON_LOCAL = tuple(itertools.product((3, 5), (1, 2), (0.4, 0.6, 0.8, 1.1, 1.5)))
 RADIUS = 4
 
 Filter = Callable[[Tensor, float], Tensor]
