@@ -337,5 +337,5 @@ def test_an_object_alone_is_pulled_harder_unless_a_weight_is_given() -> None:
 
 def test_the_row_of_four_times_the_pull_has_four_times_the_pull() -> None:
     by_name = {r.name: r for r in (*rows.ROWS["diffusionerf"], *rows.ABLATIONS["diffusionerf"])}
-    base, hard = (rows.config_of(by_name[n], 5) for n in ("classic + prior", "pulled four times as hard"))
+    base, hard = (rows.config_of(by_name[n], 5) for n in ("geometric + prior", "pulled four times as hard"))
     assert hard.score.weight == 4 * base.score.weight
