@@ -132,7 +132,7 @@ def publish(training_folder: Path, out: Path) -> Path:
 def card(chosen: Recipe, config: Mapping[str, Any], parameters: int) -> str:
     """The model card."""
     data = chosen.data_of(configs.from_plain(chosen.config, config["config"], "config"))
-    held = "\n".join(f"| {k} | {v:.4f} |" for k, v in config["held_out"].items())
+    held = "\n".join(f"| {k} | {v:.4f} |" for k, v in config["held_out"].items()) or "| not measured at this step | |"
     return f"""# {chosen.name}
 
 A prior of role `{chosen.role}` with {parameters:,} parameters, trained by `halfseen prior train {chosen.name}` alone.
@@ -148,7 +148,7 @@ Held-out numbers ({data.held_out}):
 {held}
 
 Licence: as the package. To repeat: `halfseen prior train {chosen.name} --out folder --set loop.steps={config["config"]["loop"]["steps"]}` with the other settings of `config.json`;
-to go on from here: add `--begin {chosen.name}` and more steps.
+to go on from here: add `--begin` with the folder of these weights (or, of a shipped prior, its name) and more steps.
 """
 
 
@@ -231,7 +231,7 @@ def _numbers_at(folder: Path, step: int) -> dict[str, float]:
     """Held-out numbers that were logged at a step; none where it was not judged."""
     log = folder / training.LOG
     rows = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
-    usual = {"step", "seconds_a_step", "loss", "gradient"}
+    usual = {"step", "seconds_a_step", "loss", "gradient", training.VALIDATED}
     for row in reversed(rows):
         found = {k: v for k, v in row.items() if k not in usual and "_" in k}
         if found and row["step"] == step:

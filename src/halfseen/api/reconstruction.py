@@ -127,6 +127,9 @@ def _create(
     loaded = loading.load(selected, request.max_size)
     _check_masks(loaded)
     cfg = method_config(method, request, loaded)
+    for name in method.priors_of(cfg):
+        # A wrong name is said before kernels are compiled.
+        weights.file_of(name)
     method.warm_up(cfg, loaded, device, on_compile)
     frame = framing.measure(loaded)
     if budget is not None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from accelerate.tracking import GeneralTracker
 
 LOG, CHECKPOINTS = "log.jsonl", "checkpoints"
+# Of rows of the log that hold held-out numbers.
+VALIDATED = "held_out"
 _DIGITS = 8
 # What trackers file the numbers under.
 _PROJECT = "halfseen"
@@ -134,6 +136,12 @@ def train(
     step, started, ema, optimiser = _start(nets, cfg, folder, begin)
     wrapped = {k: accel.prepare(n) for k, n in nets.items()}
     began, first = time.monotonic(), step
+    if step >= cfg.steps and not _judged(folder, step):
+        # It was stopped between its last checkpoint and its last numbers.
+        late, shown = validate(task, nets, ema)
+        if accel.is_main_process:
+            _log(folder, {"step": step, **_held(late)})
+        yield Progress(step, cfg.steps, {}, late, shown)
     while step < cfg.steps:
         step += 1
         for group in optimiser.param_groups:
@@ -153,7 +161,7 @@ def train(
             found, sheet = validate(task, nets, ema)
         if accel.is_main_process and (step % cfg.log_every == 0 or found is not None):
             seconds = time.monotonic() - began
-            _log(folder, {"step": step, "seconds_a_step": seconds / (step - first), **values, **(found or {})})
+            _log(folder, {"step": step, "seconds_a_step": seconds / (step - first), **values, **_held(found)})
             accel.log({**values, **(found or {})}, step=step)
         accel.wait_for_everyone()
         yield Progress(step, cfg.steps, values, found, sheet, saved)
@@ -275,6 +283,17 @@ def newest(folder: Path) -> tuple[dict[str, Tensor], int] | None:
 
 def _to(batch: Batch, device: torch.device) -> Batch:
     return {k: v.to(device, non_blocking=True) for k, v in batch.items()}
+
+
+def _held(found: Mapping[str, float] | None) -> dict[str, Any]:
+    """Held-out numbers as the log has them."""
+    return {} if found is None else {VALIDATED: True, **found}
+
+
+def _judged(folder: Path, step: int) -> bool:
+    """Whether held-out numbers of a step are in the log."""
+    rows = (folder / LOG).read_text().splitlines() if (folder / LOG).is_file() else []
+    return any(row["step"] == step and VALIDATED in row for row in map(json.loads, rows))
 
 
 def _log(folder: Path, row: Mapping[str, Any]) -> None:

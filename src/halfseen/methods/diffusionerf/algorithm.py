@@ -171,9 +171,16 @@ def _typical_depth(going: Fit) -> float:
 def with_prior(cfg: Config, role: str, name: str, weight: float | None) -> Config:
     """The config with another prior, or another pull of it."""
     del role
+    if not cfg.use_prior:
+        raise UserError(
+            "this variant asks no prior",
+            got=f"--prior patch={name}",
+            accepted="a variant with a prior: prior, geometric-prior",
+            do="Change --variant, or leave --prior out.",
+        )
     # A weight that is given holds on whatever is rebuilt.
     pulling = cfg.score if weight is None else replace(cfg.score, weight=weight, alone=1.0)
-    return replace(cfg, prior=name, score=pulling, use_prior=True)
+    return replace(cfg, prior=name, score=pulling)
 
 
 METHOD = Method(

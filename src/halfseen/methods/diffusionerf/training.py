@@ -99,7 +99,8 @@ class PatchTask:
         out: dict[str, float] = {}
         for sigma in JUDGED:
             found = remaining(denoiser, clean, sigma, device)
-            out |= {f"colour_{sigma}": found[0], f"disparity_{sigma}": found[1]}
+            names = zip(("colour", "disparity"), patches.knows(self.config.channels), found, strict=True)
+            out |= {f"{name}_{sigma}": value for name, known, value in names if known}
         return out
 
     def held_out(self) -> Tensor:
