@@ -84,6 +84,19 @@ def load(name_or_path: str | Path) -> Stored:
     return Stored(folder, config, weights)
 
 
+def load_for(name_or_path: str | Path, role: str) -> Stored:
+    """`load`, of a prior that has this role."""
+    stored = load(name_or_path)
+    if stored.config.get("role") != role:
+        raise UserError(
+            f"{quote(str(name_or_path))} is a prior of another role",
+            got=f"role {stored.config.get('role')!r}",
+            accepted=f"a prior of role {role!r}",
+            do="Give another prior.",
+        )
+    return stored
+
+
 def fill(networks: Mapping[str, nn.Module], stored: Stored) -> None:
     """Put weights into networks that are only used from here on."""
     for name, net in networks.items():

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from halfseen.common import config as configs
-from halfseen.common.errors import UserError, quote
 from halfseen.common.rng import derive_seed
 from halfseen.methods.diffusionerf.training_config import Config
 from halfseen.priors import patches, published, weights
@@ -40,14 +39,7 @@ def load(name_or_path: str, device: torch.device) -> PatchPrior:
         net = published.load(Path(name_or_path)).to(device)
         config = Config(kind="paper", unet=net.config, disparity="metric", side=48)
         return _prior(config, net)
-    stored = weights.load(name_or_path)
-    if stored.config.get("role") != ROLE:
-        raise UserError(
-            f"{quote(name_or_path)} is no prior of patches",
-            got=f"role {stored.config.get('role')!r}",
-            accepted=f"a prior of role {ROLE!r}",
-            do="Give another prior.",
-        )
+    stored = weights.load_for(name_or_path, ROLE)
     config = configs.from_plain(Config, stored.config["config"], "config.json: config")
     nets = networks(config)
     weights.fill(nets, stored)

@@ -38,8 +38,8 @@ _SHEET_STEPS, _SHEET, _SHEET_SIDE = 40, 16, 48
 # Held-out worlds and the crops of each of their views.
 _HELD_WORLDS, _HELD_VIEWS, _HELD_CROPS = 8, 4, 4
 _LAST_SIGMA = 0.9995
-_COLOURS = 3
-# Patches that are judged at once.
+# Frames that are kept for the next crops, and patches that are judged at once.
+_RECENT = 4
 _AT_ONCE = 64
 
 Source = Callable[[int], Frame]
@@ -55,7 +55,7 @@ class PatchTask:
         if source is None:
             self._frames = _source(config)
             source = self._frames.draw
-        self._frame = lru_cache(maxsize=4)(source)
+        self._frame = lru_cache(_RECENT)(source)
         self._part = patches.part(config.channels)
         self._held: Tensor | None = None
 
@@ -79,9 +79,10 @@ class PatchTask:
         x = noised(batch["x0"], batch["eps"], level)[:, self._part]
         apart = networks["denoiser"](x, clock).float() - batch["eps"][:, self._part]
         error = apart**2 if self.config.error == "squares" else apart.abs()
+        colour, disparity = patches.knows(self.config.channels)
         out = {"loss": error.mean()}
-        out |= {"colour": error[:, :3].mean()} if error.shape[1] > 1 else {}
-        return out | ({"disparity": error[:, -1].mean()} if error.shape[1] != _COLOURS else {})
+        out |= {"colour": error[:, patches.COLOUR].mean()} if colour else {}
+        return out | ({"disparity": error[:, -1].mean()} if disparity else {})
 
     def _level(self, amount: Tensor) -> tuple[NoiseLevel, Tensor]:
         """The noise of samples, and as the network is told it."""
@@ -188,9 +189,9 @@ def crop(frame: Frame, side: int, rng: torch.Generator, least: float = _LEAST_TH
 def held_out(config: Config) -> Tensor:
     """Patches of validation worlds, or of Hypersim's own validation scenes; always the same."""
     if config.hypersim is not None:
-        return _held_crops(config, lru_cache(maxsize=4)(Rooms(config.hypersim, "val").draw))
+        return _held_crops(config, lru_cache(_RECENT)(Rooms(config.hypersim, "val").draw))
     with Stream(_stream(config, validation=True)) as frames:
-        return _held_crops(config, lru_cache(maxsize=4)(frames.draw))
+        return _held_crops(config, lru_cache(_RECENT)(frames.draw))
 
 
 def _held_crops(config: Config, source: Source) -> Tensor:

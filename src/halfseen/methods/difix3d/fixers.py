@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from halfseen.common import config as configs
-from halfseen.common.errors import UserError, quote
 from halfseen.methods.difix3d import training_paper
 from halfseen.methods.difix3d.training import ROLE, Config, networks
 from halfseen.priors import weights
@@ -26,14 +25,7 @@ def load_fixer(name_or_path: str, device: torch.device) -> Fixer:
         checkpoint = Path(name_or_path).suffix == weights.CHECKPOINT
         graph = difix_files.load_checkpoint(Path(name_or_path), folder) if checkpoint else difix_files.load(folder)
         return difix.DifixFixer(graph.to(device), photos=difix_files.takes_photos(folder))
-    stored = weights.load(name_or_path)
-    if stored.config.get("role") != ROLE:
-        raise UserError(
-            f"{quote(name_or_path)} is no fixer",
-            got=f"role {stored.config.get('role')!r}",
-            accepted=f"a prior of role {ROLE!r}",
-            do="Give another prior.",
-        )
+    stored = weights.load_for(name_or_path, ROLE)
     if stored.config["recipe"] == training_paper.NAME:
         return _trained_difix(stored, device)
     nets = networks(configs.from_plain(Config, stored.config["config"], "config.json: config"))
