@@ -70,6 +70,10 @@ def test_pictures_are_repaired_unless_somebody_says_no(rebuilt: Path, fixer: Pat
         shown[name] = io.read(tmp_path / name / "rgb" / "00000.png")
     assert not torch.equal(shown["fixed"], shown["plain"])
     assert not torch.equal(shown["as-it-is"], shown["plain"])
+    told = {n: json.loads((tmp_path / n / "provenance.json").read_text()) for n in shown}
+    assert "repaired_by" not in told["as-it-is"]
+    assert told["plain"]["repaired_by"] == []
+    assert told["fixed"]["repaired_by"] == told["as-it-is"]["priors"]
 
 
 def test_any_run_can_be_repaired_and_improved(
@@ -82,6 +86,9 @@ def test_any_run_can_be_repaired_and_improved(
     run_cli("render", plain, "--orbit", "1", "--size", "32", "--out", tmp_path / "fixed", "--fix", "--fixer", fixer)
     first, second = (io.read(tmp_path / n / "rgb" / "00000.png") for n in ("as-it-is", "fixed"))
     assert not torch.equal(first, second)
+    known = json.loads((tmp_path / "fixed" / "provenance.json").read_text())
+    assert known["priors"] == []
+    assert [f["name"] for f in known["repaired_by"]] == [fixer.name]
     run_cli("export", plain, "--to", tmp_path / "scene.ply")
     few = ("--steps", "6", "--prior", f"fixer={fixer}", "--set", "updates.rounds=1", "--set", "updates.targets=2")
     for source in (plain, tmp_path / "scene.ply"):

@@ -13,9 +13,18 @@ from halfseen.common.errors import UserError
 from halfseen.data import load as loading
 from halfseen.data import normalise
 from halfseen.fields.contract import After, Field
+from halfseen.methods.contract import Method
 from halfseen.methods.difix3d.algorithm import METHOD as DIFIX3D
-from halfseen.methods.difix3d.config import PLUS
+from halfseen.methods.difix3d.config import PLUS, Config
+from halfseen.priors import weights
 from halfseen.runs.run import Run
+
+
+def told(run: Run, fix: bool | None, prior: str | None) -> dict[str, Any]:
+    """What files say beyond their run's own account: which fixer repaired them because somebody asked, or that none did."""
+    if fix is None:
+        return {}
+    return {"repaired_by": _fixers(_asked(run, prior)) if fix else []}
 
 
 def after_of(run: Run, field: Field, *, fix: bool | None = None, prior: str | None = None) -> After | None:
@@ -25,17 +34,32 @@ def after_of(run: Run, field: Field, *, fix: bool | None = None, prior: str | No
     """
     if fix is False:
         return None
-    chosen = method_named(str(run.config["request"]["method"]))
-    cfg: Any = configs.from_plain(chosen.config, run.config["method"], "config.json: method")
-    state = run.load()[1]
-    if fix:
-        # Whoever asks for it gets it in full, whatever a trial of another fixer found.
-        state, cfg = {}, replace(cfg, post=True) if chosen is DIFIX3D else PLUS
-        chosen, cfg = DIFIX3D, cfg if prior is None else replace(cfg, prior=prior)
-    elif prior is not None:
+    if prior is not None and not fix:
         raise UserError("a fixer is named but not asked for", got=prior, accepted="--fix with it", do="Add --fix.")
-    if chosen is not DIFIX3D:
+    if not fix and _method_of(run) is not DIFIX3D:
         return None
+    # Whoever asks for it gets it in full, whatever a trial of another fixer found.
+    cfg, state = (_asked(run, prior), {}) if fix else (_own(run), run.load()[1])
     capture = loading.load(run.capture(), max(map(max, run.config["work_sizes"])))
     boxed = normalise.move(capture, run.to_user.inverse())
-    return chosen.after(cfg, field, boxed, state, torch.device("cpu"))
+    return DIFIX3D.after(cfg, field, boxed, state, torch.device("cpu"))
+
+
+def _method_of(run: Run) -> Method:
+    return method_named(str(run.config["request"]["method"]))
+
+
+def _own(run: Run) -> Any:
+    """The config of a run's method."""
+    return configs.from_plain(_method_of(run).config, run.config["method"], "config.json: method")
+
+
+def _asked(run: Run, prior: str | None) -> Config:
+    """How renderings are repaired because somebody asks: with the run's own settings where it has some."""
+    own = replace(_own(run), post=True) if _method_of(run) is DIFIX3D else PLUS
+    return own if prior is None else replace(own, prior=prior)
+
+
+def _fixers(cfg: Config) -> list[dict[str, str]]:
+    """The fixers of a config, to the byte."""
+    return weights.told(DIFIX3D.priors_of(cfg))

@@ -25,7 +25,6 @@ from halfseen.api.requests import (
 from halfseen.cameras.similarity import Similarity
 from halfseen.common import config as configs
 from halfseen.common.errors import UserError, quote
-from halfseen.common.files import sha256
 from halfseen.common.log import logger
 from halfseen.common.threads import peak_memory_mib
 from halfseen.data import formats, normalise, protocols, transforms_camera
@@ -310,7 +309,7 @@ def _show(pairs: list[tuple[torch.Tensor, torch.Tensor]], path: Path) -> None:
 
 def provenance_of(capture: Capture, request: Request, priors: tuple[str, ...]) -> dict[str, Any]:
     """Where a run comes from."""
-    known = [{"name": Path(p).name, "sha256": sha256(weights.file_of(p))} for p in priors]
+    known = weights.told(priors)
     return {
         **provenance.describe(capture),
         "method": request.method,

@@ -39,10 +39,15 @@ class Frames:
         """Write an mp4, or a folder with rgb/, depth/, alpha/ and seen/; either says where it came from."""
         path = Path(path)
         if path.suffix.lower() == ".mp4":
-            framing.write_video(self, path, self.run, ORBIT_FPS)
+            framing.write_video(self, path, self.run, ORBIT_FPS, finishing.told(self.run, self.fix, self.fixer))
         else:
-            list(framing.write(iter(self), self.cameras, path, self.run))
+            list(self.write(path))
         return path
+
+    def write(self, folder: Path, *, fps: float | None = None) -> Iterator[framing.Frame]:
+        """Write a folder that appears when all frames are there, and yield each; `fps` adds a video."""
+        more = finishing.told(self.run, self.fix, self.fixer)
+        return framing.write(iter(self), self.cameras, folder, self.run, fps=fps, more=more)
 
 
 def render(run: Run, cameras: Cameras, *, fix: bool | None = None, fixer: str | None = None) -> Frames:

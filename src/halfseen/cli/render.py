@@ -58,12 +58,8 @@ class Render:
         cameras = self._cameras(run)
         progress, tallied = Progress("rendering"), framing.no_pixels()
         fps = self.fps if self.video else None
-        for i, frame in enumerate(
-            framing.write(
-                iter(api.render(run, cameras, fix=self._fix(), fixer=self.fixer)), cameras, self.out, run, fps=fps
-            ),
-            1,
-        ):
+        frames = api.render(run, cameras, fix=self._fix(), fixer=self.fixer)
+        for i, frame in enumerate(frames.write(self.out, fps=fps), 1):
             progress.update(i, len(cameras))
             tallied += framing.tally(frame)
         print(f"{len(cameras)} frames in {self.out}")

@@ -9,9 +9,11 @@ DIR/provenance.json where they came from, and how much of them was invented
 from __future__ import annotations
 
 import io as bytes_io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,9 +79,16 @@ def witness_of(field: Field, captured: Capture) -> seen.Witness:
 
 
 def write(
-    frames: Iterator[Frame], cameras: Cameras, folder: Path, run: Run, *, fps: float | None = None
+    frames: Iterator[Frame],
+    cameras: Cameras,
+    folder: Path,
+    run: Run,
+    *,
+    fps: float | None = None,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[Frame]:
-    """Write frames of a run into a new folder that appears when all are there; yields each. `fps` adds a video."""
+    """Write frames of a run into a new folder that appears when all are there; yields each. `fps` adds a video, `more` is told
+    beside what the run says of itself."""
     with new_folder(folder) as partial:
         write_json(partial / CAMERAS, transforms_camera.document(cameras))
         tallied, count = no_pixels(), 0
@@ -91,7 +100,7 @@ def write(
                 io.write_png(partial / "seen" / f"{i:05d}.png", frame.seen.float() / 255)
             tallied, count = tallied + tally(frame), i + 1
             yield frame
-        facts = provenance.of(run, content_shares(tallied))
+        facts = {**provenance.of(run, content_shares(tallied)), **more}
         write_json(partial / provenance.FILE, facts)
         if fps is not None:
             # From the files, so that a long video never lies in memory.
@@ -99,14 +108,16 @@ def write(
             video.write_mp4(partial / VIDEO, pictures, fps, provenance.argument(facts))
 
 
-def write_video(frames: Iterable[Frame], path: Path, run: Run, fps: float) -> Tensor:
+def write_video(
+    frames: Iterable[Frame], path: Path, run: Run, fps: float, more: Mapping[str, Any] = MappingProxyType({})
+) -> Tensor:
     """Write a video of a run, which says where it came from; returns the tally of its pixels [256]."""
     tallied, pictures = no_pixels(), []
     for frame in frames:
         tallied += tally(frame)
         # The file's comment comes before its pictures, and tells how much of them was invented: they wait as bytes.
         pictures.append(torch.from_numpy(io.to_bytes(frame.rgb)))
-    comment = provenance.argument(provenance.of(run, content_shares(tallied)))
+    comment = provenance.argument({**provenance.of(run, content_shares(tallied)), **more})
     video.write_mp4(path, (p.float() / 255 for p in pictures), fps, comment)
     return tallied
 

@@ -102,6 +102,8 @@ def sentences(facts: dict[str, Any]) -> list[str]:
         f"from {_photos(facts.get('inputs'))}; priors: {_plain(facts.get('priors') or 'none')}",
         f"in {_plain(facts.get('frame'))}; {_turn(facts.get('box_to_frame'))}",
     ]
+    if "repaired_by" in facts:
+        out.append(f"each picture repaired by {_plain(facts['repaired_by'] or 'nothing')}")
     seen = facts.get("seen")
     if isinstance(seen, dict):
         parts = [(k, v) for k, v in seen.items() if isinstance(v, int | float) and 0 <= v <= 1]

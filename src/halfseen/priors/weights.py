@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from halfseen.common.errors import UserError, quote
-from halfseen.common.files import new_folder, write_text
+from halfseen.common.files import new_folder, sha256, write_text
 from halfseen.common.jsonfile import read_json, write_json
 
 if TYPE_CHECKING:
@@ -181,6 +181,11 @@ def file_of(name_or_path: str | Path) -> Path:
             do="Correct the path.",
         )
     return path
+
+
+def told(names: Sequence[str | Path]) -> list[dict[str, str]]:
+    """Priors to the byte, as provenance tells them."""
+    return [{"name": Path(name).name, "sha256": sha256(file_of(name))} for name in names]
 
 
 def shipped_names() -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from halfseen.methods.photometric.config import BASIC, CLASSIC
 from halfseen.metrics.image import psnr
 from halfseen.poses import framing
 from halfseen.worlds import sample
+from halfseen.worlds.corrupt import Camera
 from halfseen.worlds.families import Family, by_name
 from halfseen.worlds.seeds import Purpose, seed_of
 
@@ -49,6 +50,9 @@ _DRIVES = ("cycle", "cross")
 _EVENLY = 0.5
 # The worst of what worlds lack: stops of exposure, degrees and world units that poses are off (the last two mostly much less).
 _STOPS, _POSE_DEGREES, _POSE_DISTANCE = 0.1, 0.3, 0.01
+# Share of worlds whose photos have what a camera adds to each alone: defocus, noise, JPEG. Colours that change from photo to photo
+# beyond `_STOPS` no fixer could foresee.
+_PHOTOGRAPHED, _CAMERA = 0.5, Camera(exposure=0.0, white_balance=0.0, tone=0.0, desaturate=0.0)
 # Cameras of a rig that takes turns (`drive`), and which of them is fitted; how far to the side a drive is rendered, in its steps.
 _RIG, _MIDDLE, _ASIDE = 3, 1, (0.5, 2.5)
 # Share of fits with the losses of `classic`; the others have colours alone.
@@ -105,7 +109,8 @@ def _capture(job: Job, rng: torch.Generator) -> Capture:
             "this strategy needs a drive", got=quote(job.family), accepted="the family outdoor", do="Change --families."
         )
     much = float(torch.rand((), generator=rng))
-    flaws = sample.Imperfect(_POSE_DEGREES * much**2, _POSE_DISTANCE * much**2, _STOPS * much)
+    camera = _CAMERA if float(torch.rand((), generator=rng)) < _PHOTOGRAPHED else None
+    flaws = sample.Imperfect(_POSE_DEGREES * much**2, _POSE_DISTANCE * much**2, _STOPS * much, camera)
     made = sample.capture(
         family,
         seed_of(job.purpose, job.number),

@@ -35,6 +35,8 @@ NAME, ROLE = "fixer", "fixer"
 _HELD_WORLDS, _HELD_PAIRS, _SHOWN = 8, 4, 8
 # Pairs of true fits that are judged.
 _HELD_FITS = 48
+# Squared error below which a crop is not asked to become better (30 dB): flat backgrounds would be all that counts.
+_PERFECT = 1e-3
 # Scales at which differences of neighbours are compared.
 _SCALES = 3
 # The plane that says how many photos saw a pixel, and its value above which at least one did.
@@ -59,8 +61,10 @@ class Config:
     # Share of samples without a reference, and of those of which nothing but the picture is known: of no depth and no cameras.
     alone: float = 0.15
     bare: float = 0.15
-    # Weights of the terms beside the absolute error of colours: of differences of neighbours, and of the guess of one's own error.
+    # Weights of the terms beside the absolute error of colours: of differences of neighbours, of each crop's PSNR in nepers of squared
+    # error, so that mild harm counts as much as heavy, and of the guess of one's own error.
     edges: float = 1.0
+    decibels: float = 0.05
     doubt: float = 0.05
     seed: int = 0
 
@@ -113,15 +117,18 @@ class FixerTask:
         return {"shown": shown, "target": target, "references": references, "there": there}
 
     def loss(self, networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
-        """Absolute errors of colours and of differences of neighbours, and how well the error was foreseen (Laplace)."""
+        """Absolute errors of colours and of differences of neighbours, logarithms of crops' squared errors, and how well the error was
+        foreseen (Laplace)."""
         shown, target = unpacked(batch["shown"]), batch["target"].float() / 255
         out, doubt = networks["fixer"](shown, batch["references"].float() / 255, batch["there"])
         out, doubt = out.float(), doubt.float()
         error = (out - target).abs()
         colour, edge = error.mean(), edges(out, target)
+        decibels = (error.square().mean((1, 2, 3)) + _PERFECT).log().mean()
         foreseen = (error.detach().mean(1, keepdim=True) * torch.exp(-doubt) + doubt).mean()
-        total = colour + self.config.edges * edge + self.config.doubt * foreseen
-        return {"loss": total, "colour": colour, "edges": edge, "doubt": foreseen}
+        cfg = self.config
+        total = colour + cfg.edges * edge + cfg.decibels * decibels + cfg.doubt * foreseen
+        return {"loss": total, "colour": colour, "edges": edge, "decibels": decibels, "doubt": foreseen}
 
     def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         """PSNR of held-out pairs before and after, with references and without, and their gain where photos saw and did not."""
