@@ -10,6 +10,7 @@ import torch
 from support import as_bytes, cli, dotted
 
 from halfseen import api
+from halfseen.bench import claims, rows
 from halfseen.cli.main import main
 from halfseen.common.config import to_plain
 from halfseen.data import transforms_write
@@ -215,3 +216,28 @@ def test_every_kind_of_field_is_taught(field: str, still_life_folder: Path, fixe
     assert state["lesson"]["rgb"].shape[0] == 2
     run_cli("report", tmp_path / "run", "--out", tmp_path / "r.html")
     assert "What the prior did" in (tmp_path / "r.html").read_text()
+
+
+def test_one_fit_serves_the_rows_with_and_without_the_last_pass(
+    fixer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(claims.TIERS, "quick", claims.Settings((3,), (0,), 32, 12, 1))
+    monkeypatch.setattr(claims, "WORLDS", {"car-0": ("cars", 0, "hemisphere", (32, 32))})
+    monkeypatch.setattr(claims, "WORLD_VIEWS", 5)
+    how = (
+        f"prior={fixer}",
+        "updates.targets=2",
+        "guard.strengths=[1.0]",
+        "fit.gaussians.start=300",
+        "fit.gaussians.most=400",
+    )
+    with_pass = rows.Row("with", "difix3d", "plus", how, "gaussians", also="without")
+    without = rows.Row("without", "difix3d", "progressive", how, "gaussians")
+    monkeypatch.setitem(rows.ROWS, "difix3d", (with_pass, without))
+    cells = [c for c in claims.cells("quick", None, "difix3d") if c.row in (with_pass, without)]
+    claims.compute(cells[0], tmp_path / "together", None, lambda done, parts: None)
+    claims.compute(cells[1], tmp_path / "alone", None, lambda done, parts: None)
+    both = {c["row"]: c["metrics"]["psnr"] for c in claims.read(cells, tmp_path / "together")}
+    assert set(both) == {"with", "without"}
+    assert both["with"] != both["without"]
+    assert claims.read(cells, tmp_path / "alone")[0]["metrics"]["psnr"] == pytest.approx(both["without"], abs=1e-4)

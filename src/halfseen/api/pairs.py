@@ -15,7 +15,6 @@ from halfseen.common.rng import generator
 from halfseen.data import formats
 from halfseen.methods.difix3d import fitted, pair_files
 from halfseen.methods.difix3d.fitted import STRATEGIES, Job, Kind, Strategy
-from halfseen.methods.difix3d.pairs import PairsConfig
 from halfseen.scale import units
 from halfseen.scale.units import Backend, Report, Unit
 from halfseen.worlds.seeds import Purpose
@@ -24,11 +23,13 @@ from halfseen.worlds.seeds import Purpose
 _OFTEN: dict[Strategy, float] = {"sparse": 0.6, "underfit": 0.2, "cycle": 0.08, "cross": 0.12}
 _DRIVES = ("cycle", "cross")
 _DIGITS = 8
-# Kinds of field take turns; fits of few photos by hash grids are foggy, and cost eight times as much to look at.
-_KINDS: tuple[Kind, ...] = ("gaussians", "gaussians", "gaussians", "gaussians", "hashgrid")
+# Kinds of field take turns; a fit of a hash grid and the looks at its fog take ten times as long.
+_KINDS: tuple[Kind, ...] = (*("gaussians",) * 9, "hashgrid")
 # Of so many jobs one is for the part `test`; no divisor of other turns, so that it has of everything.
 _TEST_EVERY = 11
 OUTDOOR = "outdoor"
+# Families of worlds take turns: objects as often as places.
+_FAMILIES = ("rooms", "chairs", "tabletop", "cars", "rooms", "chairs", OUTDOOR, "cars")
 
 
 def jobs(
@@ -60,7 +61,7 @@ def jobs(
         part: Literal["train", "test"] = "test" if test else "train"
         strategy = _strategy(number, [s for s in strategies or STRATEGIES if not (captures and s in _DRIVES)])
         kind = (kinds or _KINDS)[number % len(kinds or _KINDS)]
-        some = families or PairsConfig().families
+        some = families or _FAMILIES
         family = OUTDOOR if strategy in _DRIVES else some[number % len(some)]
         capture = str(captures[number % len(captures)].resolve()) if captures else ""
         job = Job(strategy, kind, number, "" if captures else family, capture, purpose, part)

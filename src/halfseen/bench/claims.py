@@ -10,7 +10,7 @@ import hashlib
 import json
 import subprocess
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,7 @@ from halfseen.images import color
 from halfseen.methods.contract import OnCompile
 from halfseen.poses import framing
 from halfseen.priors.weights import file_of
+from halfseen.runs.snapshot import Snapshot
 from halfseen.worlds import families, sample, seeds
 
 Tier = Literal["quick", "full"]
@@ -88,6 +89,18 @@ class Cell:
     inception: str = ""  # path of weights for FID; cells without them have none
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """What a cell's pictures are made of."""
+
+    capture: Capture
+    split: Split
+    targets: tuple[int, ...]
+    inputs: Capture
+    boxed: Capture  # these in the box frame
+    last: Snapshot
+
+
 def cells(
     tier: Tier, captures: Path | None, method: str = "plain", *, ablations: bool = False, more: tuple[Row, ...] = ()
 ) -> list[Cell]:
@@ -135,30 +148,37 @@ def read(wanted: list[Cell], out: Path) -> list[dict[str, Any]]:
 
 
 def compute(cell: Cell, out: Path, captures: Path | None, on_compile: OnCompile) -> float:
-    """Fit, render, measure, write; returns the seconds it took."""
-    started, settings = time.monotonic(), TIERS[cell.tier]
-    capture, split = _scene(cell, captures)
-    step = max(1, min(settings.every, len(split.test) // settings.least))
-    targets = split.test[::step]
-    measured = _measured(cell, capture, split, targets, settings, on_compile)
-    seconds = round(time.monotonic() - started, 2)
+    """Fit, render, measure, write, and the same for the row that this fit serves as well; returns the seconds it took."""
+    started = time.monotonic()
+    fitted = _fitted(cell, captures, on_compile)
+    fitting = time.monotonic() - started
+    also = rows.also_of(cell.row)
+    wanted = [cell] if also is None else [replace(cell, row=also), cell]
+    for one in wanted:
+        looked = time.monotonic()
+        if not path_of(one, out).exists():
+            measured = _measured(one, fitted)
+            _write(one, fitted, measured, fitting + time.monotonic() - looked, out)
+    return time.monotonic() - started
+
+
+def _write(cell: Cell, fitted: Fitted, measured: dict[str, Any], seconds: float, out: Path) -> None:
     record = {
         **_named(cell),
         "row": cell.row.name,
         "way": asdict(cell.row),
-        "settings": asdict(settings),
-        "train": list(split.train),
-        "targets": list(targets),
+        "settings": asdict(TIERS[cell.tier]),
+        "train": list(fitted.split.train),
+        "targets": list(fitted.targets),
         "protocol": measured["protocol"],
         "metrics": measured["mean"],
-        "seconds": seconds,
+        "seconds": round(seconds, 2),
         "version": metadata.version("halfseen"),
         "commit": _commit(),
     }
     path = path_of(cell, out)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
-    return seconds
 
 
 def _scene(cell: Cell, captures: Path | None) -> tuple[Capture, Split]:
@@ -177,9 +197,10 @@ def _scene(cell: Cell, captures: Path | None) -> tuple[Capture, Split]:
     return capture, protocols.choose(capture, cell.views, None)
 
 
-def _measured(
-    cell: Cell, capture: Capture, split: Split, targets: tuple[int, ...], settings: Settings, on_compile: OnCompile
-) -> dict[str, Any]:
+def _fitted(cell: Cell, captures: Path | None, on_compile: OnCompile) -> Fitted:
+    settings = TIERS[cell.tier]
+    capture, split = _scene(cell, captures)
+    step = max(1, min(settings.every, len(split.test) // settings.least))
     inputs = loading.load(capture.select(split.train), settings.size)
     method = rows.METHODS[cell.row.method]
     cfg = method.resolve(rows.config_of(cell.row, settings.steps), inputs, rows.field_of(cell.row))
@@ -188,13 +209,20 @@ def _measured(
     boxed, to_user = normalise.move(inputs, frame.to_box), frame.to_box.inverse()
     for snapshot in method.reconstruct(boxed, to_user, cfg, cell.seed, device=torch.device("cpu")):
         last = snapshot
-    name = f"{cell.claim}-{cell.tier}"
-    background = inputs.background or color.WHITE
-    after = method.after(cfg, last.field, boxed, last.state(), torch.device("cpu"))
-    found = measure(last.field, capture.select(targets), settings.size, background, name, split.name, after=after)
+    return Fitted(capture, split, split.test[::step], inputs, boxed, last)
+
+
+def _measured(cell: Cell, fitted: Fitted) -> dict[str, Any]:
+    """What the renderings of a fit are worth, shown as a row shows them."""
+    capture, split, last, size = fitted.capture, fitted.split, fitted.last, TIERS[cell.tier].size
+    method, name = rows.METHODS[cell.row.method], f"{cell.claim}-{cell.tier}"
+    cfg = method.resolve(rows.config_of(cell.row, TIERS[cell.tier].steps), fitted.inputs, rows.field_of(cell.row))
+    background = fitted.inputs.background or color.WHITE
+    after = method.after(cfg, last.field, fitted.boxed, last.state(), torch.device("cpu"))
+    found = measure(last.field, capture.select(fitted.targets), size, background, name, split.name, after=after)
     # A floor of the few targets alone would be the difference of two places; that of all held-out photos costs no rendering.
     features = Path(cell.inception) if cell.inception else None
-    whole = together(found, features, photos=photos(capture.select(split.test), settings.size, background))
+    whole = together(found, features, photos=photos(capture.select(split.test), size, background))
     return {
         "protocol": {**found.numbers["protocol"], **whole.definitions, "swd_floor": _FLOOR},
         "mean": {**found.numbers["mean"], **whole.numbers, **last.facts, **({} if after is None else after.facts)},

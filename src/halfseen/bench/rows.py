@@ -25,15 +25,23 @@ class Row:
     settings: tuple[str, ...] = ()  # as --set takes them
     field: str = ""  # empty: the method's first
     base: str = ""  # the row that it is to be read beside
+    also: str = ""  # the row of the same fit, shown without the last pass: one fit serves both
 
 
 PLAIN_ROWS = (Row("plain basic", "plain", "basic"), Row("plain classic", "plain", "classic"))
-# The stages of Difix3D+ (table 4 of the paper), for both kinds of field.
-_STAGES = ("base", "renders-only", "at-once", "progressive", "plus", "per-step")
+# The stages of Difix3D+ (table 4 of the paper), each with the one that is had from the same fit, for both kinds of field.
+_STAGES = {"base": "", "renders-only": "", "at-once": "", "plus": "progressive", "progressive": ""}
 _DIFIX3D = tuple(
-    Row(f"{stage}, {kind}", "difix3d", stage, field=kind, base="" if stage == "base" else f"base, {kind}")
+    Row(
+        f"{stage}, {kind}",
+        "difix3d",
+        stage,
+        field=kind,
+        base="" if stage == "base" else f"base, {kind}",
+        also=also and f"{also}, {kind}",
+    )
     for kind in ("gaussians", "hashgrid")
-    for stage in _STAGES
+    for stage, also in _STAGES.items()
 )
 # The rows of each method's claims, beside plain's.
 ROWS: dict[str, tuple[Row, ...]] = {
@@ -43,11 +51,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row("geometric + prior", "diffusionerf", "geometric-prior", base="geometric"),
         Row("classic + prior", "diffusionerf", "prior"),
     ),
-    "difix3d": (
-        *_DIFIX3D,
-        # What asking at every step costs with a sampler of ten steps, which several of the paper's rivals have.
-        Row("per-step of ten, gaussians", "difix3d", "per-step", ("passes=10",), "gaussians", base="plus, gaussians"),
-    ),
+    "difix3d": _DIFIX3D,
 }
 _BASE = "geometric + prior"
 _FOURFOLD = 4 * DIFFUSIONERF.variants["geometric-prior"].score.weight
@@ -61,7 +65,12 @@ def _changed(name: str, setting: str) -> Row:
 # What happens when one thing is changed.
 ABLATIONS: dict[str, tuple[Row, ...]] = {
     "plain": (),
-    "difix3d": (),
+    "difix3d": (
+        Row("per-step, gaussians", "difix3d", "per-step", field="gaussians", base="base, gaussians"),
+        Row("per-step, hashgrid", "difix3d", "per-step", field="hashgrid", base="base, hashgrid"),
+        # What asking at every step costs with a sampler of ten steps, which several of the paper's rivals have.
+        Row("per-step of ten, gaussians", "difix3d", "per-step", ("passes=10",), "gaussians", base="plus, gaussians"),
+    ),
     "diffusionerf": (
         _changed("pulled at colours only", "pulls=colour"),
         _changed("patches of 48", "patches.side=48"),
@@ -85,6 +94,11 @@ ABLATIONS: dict[str, tuple[Row, ...]] = {
 def of_method(method: str) -> tuple[Row, ...]:
     """The rows of a method's claims: plain's, and its own."""
     return PLAIN_ROWS + ROWS[known(method)]
+
+
+def also_of(row: Row) -> Row | None:
+    """The other row that a row's fit serves."""
+    return next((r for r in ROWS[row.method] if r.name == row.also), None)
 
 
 def known(method: str) -> str:

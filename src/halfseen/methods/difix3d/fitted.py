@@ -25,7 +25,7 @@ from halfseen.fields.contract import Field
 from halfseen.images import resize
 from halfseen.methods.difix3d import inputs, pair_files, repairing
 from halfseen.methods.difix3d.pair_files import Row
-from halfseen.methods.difix3d.pairs import TEACHES, Pair, as_bytes, packed
+from halfseen.methods.difix3d.pairs import Pair, as_bytes, packed
 from halfseen.methods.photometric import config as photometric
 from halfseen.methods.photometric import fit
 from halfseen.methods.photometric.config import BASIC, CLASSIC
@@ -40,11 +40,13 @@ Strategy = Literal["sparse", "underfit", "cycle", "cross"]
 Kind = Literal["hashgrid", "gaussians"]
 STRATEGIES: tuple[Strategy, ...] = ("sparse", "underfit", "cycle", "cross")
 # Shares of the schedule at which a sparse fit is looked at, and the range of those of underfitting.
-_LOOKS, _UNDER = {"gaussians": (0.25, 0.5, 0.75, 1.0), "hashgrid": (0.5, 1.0)}, (0.25, 0.75)
+_LOOKS, _UNDER = {"gaussians": (0.5, 0.75, 1.0), "hashgrid": (0.5, 1.0)}, (0.4, 0.8)
 # Inputs of a sparse fit (the paper's 4 to 16 are of hundreds of photos), and every how many views one is held out of underfitting.
 _INPUTS, _HELD = (3, 3, 4, 6), 4
 # Share of places that are photographed from one side: a few views from all around leave nothing to repair.
-_FORWARD = 0.75
+_FORWARD = 0.95
+# PSNR (dB) between which a rendering teaches repair: below are views of what no photo saw, grey beside the truth.
+_TEACHES = (13.0, 36.0)
 _DRIVES = ("cycle", "cross")
 # Share of sparse fits whose inputs are evenly spread, as protocols have them; the others' are drawn.
 _EVENLY = 0.5
@@ -193,7 +195,7 @@ def _looked_at(job: Job, field: Field, boxed: Capture, targets: Capture, step: i
             shown = inputs.shown(rendering, camera, known)
         truth = view.image.read()[..., :3]
         quality = psnr(shown[:3].movedim(0, -1), truth)
-        if not TEACHES[0] < quality < TEACHES[1]:
+        if not _TEACHES[0] < quality < _TEACHES[1]:
             continue
         near = inputs.order(known, camera)[: job.references]
         references = torch.stack([_sized(known.photos[n], job) for n in near])

@@ -14,12 +14,10 @@ from halfseen.fields.contract import Field, Rendering
 from halfseen.images import resize
 from halfseen.poses import warping
 from halfseen.priors import patches
-from halfseen.priors.networks.fixer_small import CHANNELS
+from halfseen.priors.networks.fixer_small import BORROWED, CHANNELS, TRUSTED
 
 # The four kinds of pixels as even steps.
 _KINDS = {seen.NOTHING: 0.0, seen.INVENTED: 1 / 3, seen.ONE_VIEW: 2 / 3, seen.TWO_VIEWS: 1.0}
-# Where the input holds what photos show, and whether they are to be trusted.
-_BORROWED, _TRUSTED = slice(6, 9), 9
 # Disparity is shown up to this (0.5 is the picture's median).
 _NEAREST = 2.0
 _HALF = 0.5
@@ -105,12 +103,12 @@ def shown(rendering: Rendering, camera: Cameras, known: Witnesses) -> Tensor:
 
 def borrowed_of(shown: Tensor) -> Tensor:
     """The colours [3, H, W] of an input that photos show."""
-    return shown[_BORROWED]
+    return shown[BORROWED]
 
 
 def trusted_of(shown: Tensor) -> Tensor:
     """Where these are to be trusted [H, W]."""
-    return shown[_TRUSTED] > _HALF
+    return shown[TRUSTED][0] > _HALF
 
 
 def bare(rgb: Tensor) -> Tensor:

@@ -3,7 +3,10 @@
 Beside the rendering it sees what a picture alone does not tell: opacity, depth, how many photos saw each pixel, and the nearest
 photos' colours brought here by depth. At its coarsest level, pixels look at each other and at those of any number of references.
 
-    out = render + sigmoid(gate) * delta,  gate biased so that an untrained network changes nothing
+    out = render + sigmoid(gate) * delta + trusted * sigmoid(share) * (borrowed - render)
+
+Gate and share are biased so that an untrained network changes next to nothing. The last term hands photos' pixels on as sharp as
+they are: through the blocks they would pass a layer that is narrower than they.
 """
 
 from __future__ import annotations
@@ -20,12 +23,13 @@ from halfseen.priors.networks.blocks import GROUP, Block
 
 # Channels of what it is shown: colours, opacity, disparity, seen, borrowed colours, and where these are to be trusted.
 CHANNELS = 10
+BORROWED, TRUSTED = slice(6, 9), slice(9, 10)
 # Pixels of a block's side, and how much coarser the coarsest level is than blocks.
 BLOCK = 4
-# Delta, gate, and the logarithm of the error that is left, for each colour and pixel: 3 + 3 + 1.
-_OUT = 7
-# The gate before anything is learned.
-_CLOSED = -2.0
+# For each pixel: delta and gate of each colour, the logarithm of the error that is left, and the share that is borrowed.
+_OUT = 3 + 3 + 1 + 1
+# The gate, and the share that is borrowed, before anything is learned.
+_CLOSED, _LITTLE = -2.0, -4.0
 # Spread of the last layer's weights before anything is learned.
 _FIRST = 0.01
 
@@ -80,8 +84,9 @@ class FixerSmall(nn.Module):
             h = F.interpolate(self.upper[level](h), scale_factor=2.0, mode="nearest")
             h = self.up[level](torch.cat([h, skips[level]], 1))
         out = F.pixel_shuffle(self.head(F.silu(self.norm(h))), BLOCK)
-        delta, gate, error = out[:, :3], out[:, 3:6], out[:, 6:]
-        return render + torch.sigmoid(gate + _CLOSED) * delta, error
+        delta, gate, error, share = out.split((3, 3, 1, 1), 1)
+        lent = x[:, TRUSTED] * torch.sigmoid(share + _LITTLE) * (x[:, BORROWED] - render)
+        return render + torch.sigmoid(gate + _CLOSED) * delta + lent, error
 
     def _tokens(self, references: Tensor) -> Tensor:
         """Features [B, C, V n] of all references."""
