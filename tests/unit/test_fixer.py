@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import pytest
 import torch
@@ -157,6 +157,43 @@ def test_a_step_of_training_follows_from_its_position_and_lowers_the_loss() -> N
     assert float(training.edges(blurred, same["target"].float() / 255)) > 0
 
 
+def test_a_photo_that_is_trusted_can_be_handed_on_as_it_is() -> None:
+    net = network()
+    with torch.no_grad():
+        net.head.weight.zero_()
+        net.head.bias.zero_()
+        net.head.bias[-(fixer_small.BLOCK**2) :] = 50.0
+    x = torch.rand(1, fixer_small.CHANNELS, 32, 32, generator=generator(0, "x"))
+    x[:, fixer_small.TRUSTED] = (x[:, fixer_small.TRUSTED] > 0.5).float()
+    out = net(x, torch.zeros(1, 0, 3, 32, 32))[0]
+    wanted = torch.where(x[:, fixer_small.TRUSTED] > 0, x[:, fixer_small.BORROWED], x[:, :3])
+    assert torch.allclose(out, wanted, atol=1e-5)
+
+
+def test_colours_change_places_everywhere_alike() -> None:
+    plain, other = (
+        training.FixerTask(training.Config(network=TINY, pairs=FEW, window=2, workers=0, side=32, recoloured=share))
+        for share in (0.0, 1.0)
+    )
+    before, after = plain.batch(range(12)), other.batch(range(12))
+    orders = set()
+    for i in range(12):
+        found = [
+            order
+            for order in permutations(range(3))
+            if torch.equal(before["target"][i][list(order)], after["target"][i])
+            and torch.equal(before["shown"][i][list(order)], after["shown"][i][:3])
+            and torch.equal(
+                before["shown"][i][fixer_small.BORROWED][list(order)], after["shown"][i][fixer_small.BORROWED]
+            )
+            and torch.equal(before["references"][i][:, list(order)], after["references"][i])
+        ]
+        assert found
+        orders.add(found[0])
+        assert torch.equal(before["shown"][i][3:6], after["shown"][i][3:6])
+    assert len(orders) > 1
+
+
 def test_held_out_pairs_are_judged_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "_HELD_WORLDS", 2)
     monkeypatch.setattr(training, "_SHOWN", 4)
@@ -164,6 +201,8 @@ def test_held_out_pairs_are_judged_and_shown(monkeypatch: pytest.MonkeyPatch) ->
     net = task.networks["fixer"]
     torch.nn.init.zeros_(net.head.weight)
     with torch.no_grad():
+        # The share that is borrowed is the last of its planes.
+        net.head.bias[-(fixer_small.BLOCK**2) :] = -50.0
         found, sheet = task.validate(task.networks), task.sheet(task.networks)
     # Two worlds of three pairs; what changes nothing gains nothing.
     assert found["psnr_after"] == pytest.approx(found["psnr_before"], abs=1e-3)

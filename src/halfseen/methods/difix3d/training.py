@@ -26,6 +26,7 @@ from halfseen.methods.difix3d.pairs import Pair, PairsConfig, make, packed, unpa
 from halfseen.metrics.image import psnr
 from halfseen.priors.contract import Batch
 from halfseen.priors.networks import fixer_small
+from halfseen.priors.networks.fixer_small import BORROWED
 from halfseen.priors.training import LoopConfig
 
 # Inputs [B, 10, H, W], truths and references of held-out pairs.
@@ -61,6 +62,8 @@ class Config:
     # Share of samples without a reference, and of those of which nothing but the picture is known: of no depth and no cameras.
     alone: float = 0.15
     bare: float = 0.15
+    # Share of samples whose colours change places, everywhere alike: fits are few, and their scenes' colours are soon known by heart.
+    recoloured: float = 0.5
     # Weights of the terms beside the absolute error of colours: of differences of neighbours, of each crop's PSNR in nepers of squared
     # error, so that mild harm counts as much as heavy, and of the guess of one's own error.
     edges: float = 1.0
@@ -73,6 +76,7 @@ class Config:
         within("alone", self.alone, 0, 1)
         within("bare", self.bare, 0, 1)
         within("fits_share", self.fits_share, 0, 1)
+        within("recoloured", self.recoloured, 0, 1)
 
 
 class FixerTask:
@@ -112,6 +116,8 @@ class FixerTask:
         shown, target, references = (t.flip(-1) if mirror < 0.5 else t for t in (*cut, pair.references))
         there = torch.tensor(float(alone >= cfg.alone and len(references) > 0))
         references = _as_many(references, cfg)
+        if float(torch.rand((), generator=rng)) < cfg.recoloured:
+            shown, target, references = _recoloured(shown, target, references, torch.randperm(3, generator=rng))
         if bare < cfg.bare:
             shown = packed(inputs.bare(unpacked(shown)[:3]))
         return {"shown": shown, "target": target, "references": references, "there": there}
@@ -188,6 +194,14 @@ def _whole(pair: Pair, cfg: Config) -> Pair:
         return F.pad(t[None].float(), (0, right, 0, down), mode="replicate")[0].to(torch.uint8)
 
     return Pair(padded(pair.shown), padded(pair.target), pair.references)
+
+
+def _recoloured(shown: Tensor, target: Tensor, references: Tensor, order: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A sample with its colour channels in another order."""
+    shown = shown.clone()
+    for colours in (slice(0, 3), BORROWED):
+        shown[colours] = shown[colours][order]
+    return shown, target[order], references[:, order]
 
 
 def _as_many(references: Tensor, cfg: Config) -> Tensor:
