@@ -96,6 +96,12 @@ def test_training_goes_on_from_published_weights(prior: Path, tmp_path: Path) ->
     more = sets((*TINY, "loop.steps=8"))
     assert cli("prior", "train", "patch-rgbd", "--out", tmp_path / "t", "--begin", prior, "--device", "cpu", *more) == 0
     assert [p.name for p in sorted((tmp_path / "t" / "checkpoints").iterdir())] == ["step-00000008"]
+    changed = sets(("loop.steps=9", "seed=3"))
+    assert cli("prior", "train", "patch-rgbd", "--out", tmp_path / "t", "--device", "cpu", *changed) == 0
+    assert cli("prior", "publish", tmp_path / "t", "--out", tmp_path / "weights") == 0
+    told = json.loads((tmp_path / "weights" / "config.json").read_text())
+    assert told["earlier"] == [{"until": 8, "settings": {"loop.steps": 8, "seed": 0}}]
+    assert "until step 8 loop.steps=8, seed=0" in (tmp_path / "weights" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("field", FIELDS)

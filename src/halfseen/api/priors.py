@@ -74,7 +74,7 @@ def train(
                 do=f"Add --set loop.steps={2 * start.step}.",
             )
     if accel.is_main_process:
-        write_json(out / _TRAINING, _document(chosen, cfg, out))
+        write_json(out / _TRAINING, {**_document(chosen, cfg, out), "earlier": _earlier(cfg, out)})
     task, began = chosen.task(cfg), time.monotonic()
     before = float(_stored(out).get("hours", 0.0))
     try:
@@ -123,6 +123,7 @@ def publish(training_folder: Path, out: Path) -> Path:
         "machine": document["machine"],
         "version": __version__,
         "held_out": numbers,
+        "earlier": document.get("earlier", []),
     }
     parameters = sum(v.numel() for v in values.values())
     weights.save(out, values, config, card(chosen, config, parameters))
@@ -140,7 +141,7 @@ A prior of role `{chosen.role}` with {parameters:,} parameters, trained by `half
 - Data: {data.source}. {data.rights}
 - Seed {config["config"]["seed"]}, {config["step"]:,} steps of {config["config"]["loop"]["batch"]} samples ({config["samples"]:,}), {config["hours"]:.1f} hours on {config["machine"]}.
 - Weights are running means in half precision; `config.json` holds every setting.
-
+{_changes(config["earlier"])}
 Held-out numbers ({data.held_out}):
 
 | | |
@@ -150,6 +151,17 @@ Held-out numbers ({data.held_out}):
 Licence: as the package. To repeat: `halfseen prior train {chosen.name} --out folder --set loop.steps={config["config"]["loop"]["steps"]}` with the other settings of `config.json`;
 to go on from here: add `--begin` with the folder of these weights (or, of a shipped prior, its name) and more steps.
 """
+
+
+def _changes(earlier: list[dict[str, Any]]) -> str:
+    """A line of the card on settings that were changed on the way; nothing where none was."""
+    if not earlier:
+        return ""
+    told = (
+        f"until step {e['until']:,} " + ", ".join(f"{k}={json.dumps(v)}" for k, v in e["settings"].items())
+        for e in earlier
+    )
+    return f"- Settings that were others before: {'; '.join(told)}.\n"
 
 
 @dataclass(frozen=True)
@@ -225,6 +237,14 @@ def _stored(folder: Path) -> dict[str, Any]:
 def _document(chosen: Recipe, cfg: Any, out: Path) -> dict[str, Any]:
     machine = f"{platform.machine()} ({platform.system()})"
     return {"hours": 0.0, "machine": machine, **_stored(out), "recipe": chosen.name, "config": configs.to_plain(cfg)}
+
+
+def _earlier(cfg: Any, out: Path) -> list[dict[str, Any]]:
+    """What settings were until which step, where a training went on with others."""
+    stored, found = _stored(out), training.newest(out)
+    changed = configs.before(stored.get("config", {}), configs.to_plain(cfg))
+    told = list(stored.get("earlier", []))
+    return [*told, {"until": found[1], "settings": changed}] if changed and found is not None else told
 
 
 def _numbers_at(folder: Path, step: int) -> dict[str, float]:

@@ -68,7 +68,7 @@ class Config:
     # error, so that mild harm counts as much as heavy, and of the guess of one's own error.
     edges: float = 1.0
     decibels: float = 0.05
-    doubt: float = 0.05
+    doubt: float = 0.02
     seed: int = 0
 
     def __post_init__(self) -> None:

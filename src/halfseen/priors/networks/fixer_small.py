@@ -11,6 +11,7 @@ they are: through the blocks they would pass a layer that is narrower than they.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -30,6 +31,8 @@ BLOCK = 4
 _OUT = 3 + 3 + 1 + 1
 # The gate, and the share that is borrowed, before anything is learned.
 _CLOSED, _LITTLE = -2.0, -4.0
+# The least logarithm of an error that it may expect, half a step of eight bits: surer than that, one pixel that is wrong would outweigh all.
+_SURE = math.log(0.5 / 255)
 # Spread of the last layer's weights before anything is learned.
 _FIRST = 0.01
 
@@ -86,7 +89,7 @@ class FixerSmall(nn.Module):
         out = F.pixel_shuffle(self.head(F.silu(self.norm(h))), BLOCK)
         delta, gate, error, share = out.split((3, 3, 1, 1), 1)
         lent = x[:, TRUSTED] * torch.sigmoid(share + _LITTLE) * (x[:, BORROWED] - render)
-        return render + torch.sigmoid(gate + _CLOSED) * delta + lent, error
+        return render + torch.sigmoid(gate + _CLOSED) * delta + lent, _SURE + F.softplus(error - _SURE)
 
     def _tokens(self, references: Tensor) -> Tensor:
         """Features [B, C, V n] of all references."""
