@@ -141,7 +141,7 @@ A prior of role `{chosen.role}` with {parameters:,} parameters, trained by `half
 - Data: {data.source}. {data.rights}
 - Seed {config["config"]["seed"]}, {config["step"]:,} steps of {config["config"]["loop"]["batch"]} samples ({config["samples"]:,}), {config["hours"]:.1f} hours on {config["machine"]}.
 - Weights are running means in half precision; `config.json` holds every setting.
-{_changes(config["earlier"])}
+{_changes(config.get("earlier", []))}
 Held-out numbers ({data.held_out}):
 
 | | |

@@ -55,8 +55,10 @@ class Guard:
 
     # Photos brought to a view by its depth say what it must look like: a repair may be farther from them than the rendering was by
     # so much (colours in [0, 1], means over windows of so many pixels).
-    tolerance: float = 0.02
+    tolerance: float = 0.05
     window: int = 7
+    # Only where the rendering is so opaque: what is half transparent has a depth, but nothing need be there.
+    opaque: float = 0.97
     # A view of whose checked pixels fewer than this are accepted is thrown away whole.
     least: float = 0.5
     # Photos that are left out in turn to see whether repairs help this scene, and the share of all steps that each of these fits gets.
@@ -69,6 +71,7 @@ class Guard:
     def __post_init__(self) -> None:
         within("guard.tolerance", self.tolerance, 0, 1)
         within("guard.window", self.window, 1, 101)
+        within("guard.opaque", self.opaque, 0, 1)
         within("guard.least", self.least, 0, 1)
         within("guard.trials", self.trials, 0, 1000)
         within("guard.trial_share", self.trial_share, 1e-3, 1)

@@ -1,4 +1,8 @@
-"""What keeps a fixer honest: repairs that contradict the photos do not count, and a scene that they hurt is left alone."""
+"""What keeps a fixer honest: repairs that contradict the photos do not count, and a scene that they hurt is left alone.
+
+The small fixer is shown the very pixels that it is judged by, and may hand them on. Against that, where depth is wrong, stands the
+trial on photos that are left out.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from halfseen.fields.contract import Field, Rendering
 from halfseen.images import resize
 from halfseen.poses import warping
 from halfseen.priors import patches
-from halfseen.priors.networks.fixer_small import BORROWED, CHANNELS, TRUSTED
+from halfseen.priors.networks.fixer_small import ALPHA, BORROWED, CHANNELS, TRUSTED
 
 # The four kinds of pixels as even steps.
 _KINDS = {seen.NOTHING: 0.0, seen.INVENTED: 1 / 3, seen.ONE_VIEW: 2 / 3, seen.TWO_VIEWS: 1.0}
@@ -104,6 +104,11 @@ def shown(rendering: Rendering, camera: Cameras, known: Witnesses) -> Tensor:
 def borrowed_of(shown: Tensor) -> Tensor:
     """The colours [3, H, W] of an input that photos show."""
     return shown[BORROWED]
+
+
+def alpha_of(shown: Tensor) -> Tensor:
+    """Opacity of an input's rendering [H, W]."""
+    return shown[ALPHA][0]
 
 
 def trusted_of(shown: Tensor) -> Tensor:

@@ -72,7 +72,8 @@ class Repairer:
             made = self.fix(torch.cat([made.rgb, shown[3:]]), photos, camera)
         self.spent.seconds += time.perf_counter() - started
         self.spent.calls += self.passes
-        verdict = guard.judge(shown[:3], made.rgb, inputs.borrowed_of(shown), inputs.trusted_of(shown), self.guard)
+        checked = inputs.trusted_of(shown) & (inputs.alpha_of(shown) >= self.guard.opaque)
+        verdict = guard.judge(shown[:3], made.rgb, inputs.borrowed_of(shown), checked, self.guard)
         self.spent.checked += verdict.checked
         self.spent.accepted += verdict.accepted
         return Repair(shown[:3].movedim(0, -1), made.rgb.movedim(0, -1), verdict.weight)

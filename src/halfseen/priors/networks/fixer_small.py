@@ -24,7 +24,7 @@ from halfseen.priors.networks.blocks import GROUP, Block
 
 # Channels of what it is shown: colours, opacity, disparity, seen, borrowed colours, and where these are to be trusted.
 CHANNELS = 10
-BORROWED, TRUSTED = slice(6, 9), slice(9, 10)
+ALPHA, BORROWED, TRUSTED = slice(3, 4), slice(6, 9), slice(9, 10)
 # Pixels of a block's side, and how much coarser the coarsest level is than blocks.
 BLOCK = 4
 # For each pixel: delta and gate of each colour, the logarithm of the error that is left, and the share that is borrowed.
