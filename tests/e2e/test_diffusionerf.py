@@ -100,7 +100,10 @@ def test_training_goes_on_from_published_weights(prior: Path, tmp_path: Path) ->
     assert cli("prior", "train", "patch-rgbd", "--out", tmp_path / "t", "--device", "cpu", *changed) == 0
     assert cli("prior", "publish", tmp_path / "t", "--out", tmp_path / "weights") == 0
     told = json.loads((tmp_path / "weights" / "config.json").read_text())
-    assert told["earlier"] == [{"until": 8, "settings": {"loop.steps": 8, "seed": 0}}]
+    assert told["earlier"] == [
+        {"until": 6, "settings": {"loop.steps": 6}},
+        {"until": 8, "settings": {"loop.steps": 8, "seed": 0}},
+    ]
     assert "until step 8 loop.steps=8, seed=0" in (tmp_path / "weights" / "README.md").read_text()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,13 @@ def test_one_fit_serves_the_rows_with_and_without_the_last_pass(
     assert set(both) == {"with", "without"}
     assert both["with"] != both["without"]
     assert claims.read(cells, tmp_path / "alone")[0]["metrics"]["psnr"] == pytest.approx(both["without"], abs=1e-4)
+
+
+def test_rows_that_share_a_fit_differ_in_the_last_pass_alone() -> None:
+    shared = [(row, rows.also_of(row)) for some in rows.ROWS.values() for row in some if row.also]
+    assert shared
+    for row, also in shared:
+        assert also is not None
+        one, other = (rows.config_of(r, 10) for r in (row, also))
+        assert replace(one, post=False) == replace(other, post=False)
+        assert (row.method, row.field) == (also.method, also.field)

@@ -11,6 +11,7 @@ import torch
 
 from halfseen.api import pairs as api_pairs
 from halfseen.common.errors import UserError
+from halfseen.common.rng import generator
 from halfseen.images import io
 from halfseen.methods.difix3d import fitted, pair_files, pairs, training
 from halfseen.methods.difix3d.fitted import Job
@@ -52,7 +53,7 @@ def test_every_strategy_makes_pairs(strategy: fitted.Strategy, tmp_path: Path, m
     assert rows
     assert all(r["strategy"] == strategy for r in rows.values())
     if strategy == "underfit":
-        assert {r["severity"] for r in rows.values()} <= {round(6 * s) / 6 for s in (0.25, 0.5, 0.75)} | {1 / 3, 2 / 3}
+        assert {r["severity"] for r in rows.values()} <= {2 / 6, 3 / 6, 4 / 6, 5 / 6}
 
 
 def test_lists_of_others_are_read_by_their_pictures_alone(tmp_path: Path) -> None:
@@ -124,3 +125,24 @@ def test_the_trainer_draws_from_true_fits_too(tmp_path: Path) -> None:
     assert 8 < numbers["psnr_fits_before"] < 34
     assert abs(numbers["psnr_fits_after"] - numbers["psnr_fits_before"]) < 1
     task.close()
+
+
+def test_every_family_has_both_kinds_of_field() -> None:
+    for families in ((), ("chairs", "cars", "tabletop", "chairs", "cars")):
+        made = [job for some in api_pairs.jobs(400, strategies=["sparse"], families=families).values() for job in some]
+        found = {(job.kind, job.family) for job in made}
+        assert found == {(kind, job.family) for job in made for kind in ("gaussians", "hashgrid")}
+
+
+def test_photos_that_are_fitted_are_taken_by_a_camera_and_the_truth_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitted, "_PHOTOGRAPHED", 1.0)
+    capture = fitted._capture(replace(JOB, family="chairs", views=4), generator(0, "capture"))
+    taken = fitted._photographed(capture, generator(0, "taken"))
+    for before, after in zip(capture.views, taken.views, strict=True):
+        clean, seen = before.image.read()[..., :3], after.image.read()[..., :3]
+        assert before.mask is not None
+        empty = before.mask.read_grey() == 0
+        assert not torch.equal(clean, seen)
+        assert seen[empty].eq(1).all()
+    monkeypatch.setattr(fitted, "_PHOTOGRAPHED", 0.0)
+    assert fitted._photographed(capture, generator(0, "taken")) is capture

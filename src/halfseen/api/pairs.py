@@ -23,8 +23,8 @@ from halfseen.worlds.seeds import Purpose
 _OFTEN: dict[Strategy, float] = {"sparse": 0.6, "underfit": 0.2, "cycle": 0.08, "cross": 0.12}
 _DRIVES = ("cycle", "cross")
 _DIGITS = 8
-# Kinds of field take turns; a fit of a hash grid and the looks at its fog take ten times as long.
-_KINDS: tuple[Kind, ...] = (*("gaussians",) * 9, "hashgrid")
+# How often each kind of field is fitted where none is named: a hash grid and the looks at its fog take ten times as long.
+_KINDS: dict[Kind, float] = {"gaussians": 0.9, "hashgrid": 0.1}
 # Of so many jobs one is for the part `test`; no divisor of other turns, so that it has of everything.
 _TEST_EVERY = 11
 OUTDOOR = "outdoor"
@@ -60,7 +60,7 @@ def jobs(
         purpose: Purpose = "validation" if test else "train"
         part: Literal["train", "test"] = "test" if test else "train"
         strategy = _strategy(number, [s for s in strategies or STRATEGIES if not (captures and s in _DRIVES)])
-        kind = (kinds or _KINDS)[number % len(kinds or _KINDS)]
+        kind = kinds[number % len(kinds)] if kinds else _kind(number)
         some = families or _FAMILIES
         family = OUTDOOR if strategy in _DRIVES else some[number % len(some)]
         capture = str(captures[number % len(captures)].resolve()) if captures else ""
@@ -76,6 +76,12 @@ def _is_test(number: int) -> bool:
 def _strategy(number: int, some: Sequence[Strategy]) -> Strategy:
     shares = torch.tensor([_OFTEN[s] for s in some])
     return some[int(torch.multinomial(shares, 1, generator=generator(0, "pairs/strategy", number)))]
+
+
+def _kind(number: int) -> Kind:
+    """Drawn, so that every family has both."""
+    shares = torch.tensor(list(_KINDS.values()))
+    return list(_KINDS)[int(torch.multinomial(shares, 1, generator=generator(0, "pairs/kind", number)))]
 
 
 def name_of(job: Job) -> str:

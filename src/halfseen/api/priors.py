@@ -74,7 +74,7 @@ def train(
                 do=f"Add --set loop.steps={2 * start.step}.",
             )
     if accel.is_main_process:
-        write_json(out / _TRAINING, {**_document(chosen, cfg, out), "earlier": _earlier(cfg, out)})
+        write_json(out / _TRAINING, {**_document(chosen, cfg, out), "earlier": _earlier(cfg, out, begin)})
     task, began = chosen.task(cfg), time.monotonic()
     before = float(_stored(out).get("hours", 0.0))
     try:
@@ -239,12 +239,19 @@ def _document(chosen: Recipe, cfg: Any, out: Path) -> dict[str, Any]:
     return {"hours": 0.0, "machine": machine, **_stored(out), "recipe": chosen.name, "config": configs.to_plain(cfg)}
 
 
-def _earlier(cfg: Any, out: Path) -> list[dict[str, Any]]:
-    """What settings were until which step, where a training went on with others."""
+def _earlier(cfg: Any, out: Path, begin: str | Path | None) -> list[dict[str, Any]]:
+    """What settings were until which step, where a training went on with others, there or in the weights that it began from."""
     stored, found = _stored(out), training.newest(out)
-    changed = configs.before(stored.get("config", {}), configs.to_plain(cfg))
+    step = None if found is None else found[1]
+    if not stored and begin is not None:
+        stored = dict(weights.load(begin).config)
+        step = int(stored["step"])
     told = list(stored.get("earlier", []))
-    return [*told, {"until": found[1], "settings": changed}] if changed and found is not None else told
+    changed = configs.before(stored.get("config", {}), configs.to_plain(cfg))
+    # Settings with which no step was kept are nobody's.
+    if not changed or step is None or (told and told[-1]["until"] == step):
+        return told
+    return [*told, {"until": step, "settings": changed}]
 
 
 def _numbers_at(folder: Path, step: int) -> dict[str, float]:

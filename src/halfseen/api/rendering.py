@@ -22,7 +22,7 @@ ORBIT_FRAMES = 60
 
 @dataclass(frozen=True)
 class Frames:
-    """Renderings to be: nothing is computed before `save` or iteration."""
+    """Renderings to be: nothing is computed before `save`, `write` or iteration."""
 
     run: Run
     cameras: Cameras  # user's frame

@@ -138,8 +138,9 @@ def path_of(cell: Cell, out: Path) -> Path:
 
 
 def _named(cell: Cell) -> dict[str, Any]:
-    """A cell as plain data, without where on this machine weights lie."""
-    return {k: v for k, v in asdict(cell).items() if k != "inception"}
+    """A cell as plain data, without where on this machine weights lie, nor how a row is read and what else its fit serves."""
+    plain = {k: v for k, v in asdict(cell).items() if k != "inception"}
+    return {**plain, "row": {k: v for k, v in plain["row"].items() if k not in ("base", "also")}}
 
 
 def read(wanted: list[Cell], out: Path) -> list[dict[str, Any]]:

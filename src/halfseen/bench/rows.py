@@ -98,7 +98,7 @@ def of_method(method: str) -> tuple[Row, ...]:
 
 def also_of(row: Row) -> Row | None:
     """The other row that a row's fit serves."""
-    return next((r for r in ROWS[row.method] if r.name == row.also), None)
+    return {r.name: r for r in ROWS[row.method]}[row.also] if row.also else None
 
 
 def known(method: str) -> str:

@@ -51,7 +51,7 @@ class BenchClaims:
     method: str = "plain"
     """Whose claims: plain, diffusionerf, difix3d."""
     tier: Literal["quick", "full"] = "quick"
-    """quick takes 2 (plain), 9 (diffusionerf) or 25 (difix3d) minutes a scene on one core; full goes on for long."""
+    """quick takes 2 (plain), 9 (diffusionerf) or 18 (difix3d) minutes a scene on one core; full goes on for long."""
     scenes: tuple[str, ...] = ()
     """Only these scenes, such as room-0 llff_fern."""
     rows: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class BenchClaims:
     row: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A row of your own: NAME=METHOD/VARIANT[/FIELD][,SETTING=VALUE ...], such as mine=diffusionerf/prior,prior=FOLDER."""
     limit: int | None = None
-    """Compute at most this many new cells."""
+    """Compute at most this many new cells, and what else their fits serve."""
     json: bool = False
     """Print one JSON object."""
 
@@ -79,9 +79,9 @@ class BenchClaims:
         progress, told = Progress("cells"), compiling()
         seconds = 0.0
         for done, cell in enumerate(missing, 1):
-            if claims.path_of(cell, self.out).exists():
-                continue  # another row's fit served this one too
-            seconds += claims.compute(cell, self.out, self.captures, told)
+            # Another row's fit may have served this one too.
+            if not claims.path_of(cell, self.out).exists():
+                seconds += claims.compute(cell, self.out, self.captures, told)
             progress.update(done, len(missing), f"{cell.row.name} on {cell.scene}")
         found = claims.read(wanted, self.out)
         table, controls, aims = tables.rows(found), tables.control_rows(found), tables.aims(found)

@@ -30,13 +30,18 @@ class Doctor:
         from halfseen import __version__
         from halfseen.bench.speed import bandwidth
         from halfseen.common import jit
+        from halfseen.common.processor import bf16_is_fast
 
         print(_ROW.format("halfseen", __version__))
         print(_ROW.format("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"))
         for name in _PACKAGES:
             print(_ROW.format(name, metadata.version(name)))
         print(_ROW.format("cores, torch threads", f"{os.cpu_count()}, {torch.get_num_threads()}"))
-        print(_ROW.format("bfloat16 on this CPU", "fast" if _has_bf16() else "slow (float32 is used)"))
+        print(
+            _ROW.format(
+                "bfloat16 on this CPU", "fast" if bf16_is_fast(torch.device("cpu")) else "slow (float32 is used)"
+            )
+        )
         print(
             _ROW.format("GPU", torch.cuda.get_device_name() if torch.cuda.is_available() else "none; the CPU is used")
         )
@@ -50,11 +55,6 @@ class Doctor:
             print(_ROW.format(name, f"not shipped; needs {what} by path (halfseen.metrics)"))
         for module, what in _OPTIONAL:
             print(_ROW.format(module, "installed" if find_spec(module) else f"missing; {what}"))
-
-
-def _has_bf16() -> bool:
-    path = Path("/proc/cpuinfo")
-    return path.is_file() and any(flag in path.read_text() for flag in ("avx512_bf16", "amx_bf16", " bf16"))
 
 
 def _speed() -> float:

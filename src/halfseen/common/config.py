@@ -36,11 +36,10 @@ def to_plain(value: Any) -> Any:
 
 
 def before(old: Any, new: Any, at: str = "") -> dict[str, Any]:
-    """What plain data were where they are something else now: values of `old` by the names that `--set` takes."""
+    """What plain data were where they are something else now: values of `old` by the names that `--set` takes; None for what is new."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return {} if old == new else {at: old}
-    names = [k for k in old if k in new]
-    return {k: v for n in names for k, v in before(old[n], new[n], f"{at}.{n}" if at else n).items()}
+    return {k: v for n in new for k, v in before(old.get(n), new[n], f"{at}.{n}" if at else n).items()}
 
 
 def from_plain(cls: type[T], data: Any, where: str = "config") -> T:

@@ -20,7 +20,7 @@ class Ema:
         self.decay = decay
         self.values = {k: p.detach().clone().float() for k, p in named(networks).items()}
         if state is not None:
-            self.values = {k: state[k].to(v) for k, v in self.values.items()}
+            self.values = {k: v.copy_(state[k]) for k, v in self.values.items()}
 
     @torch.no_grad()
     def update(self, networks: Mapping[str, nn.Module], step: int) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from halfseen.common import checkpoint
 from halfseen.common.config import within
 from halfseen.common.errors import UserError, quote
+from halfseen.common.processor import bf16_is_fast
 from halfseen.priors.contract import Batch, TrainingTask
 from halfseen.priors.ema import Ema, named
 
@@ -121,13 +122,8 @@ def accelerator(
 
 
 def halved(cfg: LoopConfig, device: torch.device) -> bool:
-    """Whether networks run in bf16: where that is faster, or where the config says so.
-
-    Of processors those that multiply matrices of it: those that have vectors of it alone take 1.4 times as long as in fp32.
-    """
-    if cfg.precision == "auto":
-        return torch.cpu._is_amx_tile_supported() if device.type == "cpu" else torch.cuda.is_bf16_supported()
-    return cfg.precision == "bf16"
+    """Whether networks run in bf16: where that is faster, or where the config says so."""
+    return bf16_is_fast(device) if cfg.precision == "auto" else cfg.precision == "bf16"
 
 
 def train(
@@ -189,9 +185,15 @@ def _start(
     state = {i: {} for i in range(len(parameters))}  # type: dict[int, dict[str, Tensor]]
     for name, value in groups["optimizer"].items():
         index, _, key = name.partition(".")
-        state[int(index)][key] = value
+        # In the parameter's own layout: files have none.
+        state[int(index)][key] = _as(parameters[int(index)], value)
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return int(meta["step"]), int(meta["started"]), Ema(nets, cfg.ema, groups["ema"]), optimiser
+
+
+def _as(parameter: Tensor, value: Tensor) -> Tensor:
+    """A value laid out in memory as a parameter of its shape is; others as they are."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
 
 
 def _put(nets: Mapping[str, nn.Module], weights: Mapping[str, Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,14 +172,23 @@ def _visible(world: World, points: Tensor, centre: Tensor, camera: Cameras) -> T
 
 
 def _graded(picture: Picture, gain: float, flaws: Imperfect, rng: torch.Generator, on_white: bool) -> Tensor:
-    """What the camera made of a picture [H, W, 3]. The white behind an object is put there afterwards, so it stays white."""
-    if not flaws.exposure and flaws.photo is None:
-        return picture.rgb
-    alpha = picture.mask[..., None]
-    rgb = ((picture.rgb - (1 - alpha)) / alpha.clamp_min(_THIN)).clamp(0, 1) if on_white else picture.rgb
-    rgb = _exposed(rgb, gain) if flaws.exposure else rgb
-    rgb = corrupt.photograph(rgb, flaws.photo, rng) if flaws.photo is not None else rgb
-    return color.over(rgb, picture.mask, color.WHITE) if on_white else rgb
+    """What the camera made of a picture [H, W, 3]."""
+    mask = picture.mask if on_white else None
+    rgb = _apart(picture.rgb, mask, lambda own: _exposed(own, gain)) if flaws.exposure else picture.rgb
+    return photographed(rgb, mask, flaws.photo, rng) if flaws.photo is not None else rgb
+
+
+def photographed(rgb: Tensor, mask: Tensor | None, camera: corrupt.Camera, rng: torch.Generator) -> Tensor:
+    """A picture [H, W, 3] as a camera might have taken it; of an object on white with its `mask` [H, W]."""
+    return _apart(rgb, mask, lambda own: corrupt.photograph(own, camera, rng))
+
+
+def _apart(rgb: Tensor, mask: Tensor | None, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Colours changed. The white behind an object is put there afterwards, so it stays white."""
+    if mask is None:
+        return change(rgb)
+    alpha = mask[..., None]
+    return color.over(change(((rgb - (1 - alpha)) / alpha.clamp_min(_THIN)).clamp(0, 1)), mask, color.WHITE)
 
 
 def _exposed(rgb: Tensor, gain: float) -> Tensor:

@@ -52,8 +52,8 @@ _DRIVES = ("cycle", "cross")
 _EVENLY = 0.5
 # The worst of what worlds lack: stops of exposure, degrees and world units that poses are off (the last two mostly much less).
 _STOPS, _POSE_DEGREES, _POSE_DISTANCE = 0.1, 0.3, 0.01
-# Share of worlds whose photos have what a camera adds to each alone: defocus, noise, JPEG. Colours that change from photo to photo
-# beyond `_STOPS` no fixer could foresee.
+# Share of worlds whose fitted photos have what a camera adds to each alone: defocus, noise, JPEG. The truth has none of it, and colours
+# that change from photo to photo beyond `_STOPS` no fixer could foresee.
 _PHOTOGRAPHED, _CAMERA = 0.5, Camera(exposure=0.0, white_balance=0.0, tone=0.0, desaturate=0.0)
 # Cameras of a rig that takes turns (`drive`), and which of them is fitted; how far to the side a drive is rendered, in its steps.
 _RIG, _MIDDLE, _ASIDE = 3, 1, (0.5, 2.5)
@@ -90,7 +90,7 @@ def make(job: Job, folder: Path) -> None:
     if job.strategy == "underfit":
         share = _UNDER[0] + (_UNDER[1] - _UNDER[0]) * float(torch.rand((), generator=rng))
         looks = {max(1, round(job.steps * share))}
-    chosen = capture.select(train)
+    chosen = _photographed(capture.select(train), rng)
     if job.strategy == "cycle":
         chosen, looks = _from_the_side(job, chosen, rng), {job.steps}
     rows = []
@@ -111,8 +111,7 @@ def _capture(job: Job, rng: torch.Generator) -> Capture:
             "this strategy needs a drive", got=quote(job.family), accepted="the family outdoor", do="Change --families."
         )
     much = float(torch.rand((), generator=rng))
-    camera = _CAMERA if float(torch.rand((), generator=rng)) < _PHOTOGRAPHED else None
-    flaws = sample.Imperfect(_POSE_DEGREES * much**2, _POSE_DISTANCE * much**2, _STOPS * much, camera)
+    flaws = sample.Imperfect(_POSE_DEGREES * much**2, _POSE_DISTANCE * much**2, _STOPS * much)
     made = sample.capture(
         family,
         seed_of(job.purpose, job.number),
@@ -122,6 +121,19 @@ def _capture(job: Job, rng: torch.Generator) -> Capture:
         imperfect=flaws,
     )
     return loading.load(made, size)
+
+
+def _photographed(capture: Capture, rng: torch.Generator) -> Capture:
+    """The photos of a world that is fitted as a camera might have taken them, in a share of worlds; captures have been taken."""
+    seed = int(torch.randint(2**31, (), generator=rng))
+    if capture.layout != "world" or float(torch.rand((), generator=rng)) >= _PHOTOGRAPHED:
+        return capture
+    views = []
+    for i, view in enumerate(capture.views):
+        mask = None if view.mask is None else view.mask.read_grey()
+        taken = sample.photographed(view.image.read()[..., :3], mask, _CAMERA, generator(seed, "fitted/photo", i))
+        views.append(replace(view, image=PictureArray(taken)))
+    return replace(capture, views=tuple(views))
 
 
 def _layout(family: Family, rng: torch.Generator) -> str | None:

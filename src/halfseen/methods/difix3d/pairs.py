@@ -20,9 +20,10 @@ from halfseen.worlds.stream import StreamConfig
 
 # Families whose pictures have a sky or room all around: what no splat covers may have any colour there. Others stand on white.
 _ALL_AROUND = frozenset({"rooms", "outdoor"})
-# Photos beside which a pair is made; how often they are the target's neighbours; PSNR between which a pair teaches something (dB).
+# Photos beside which a pair is made; how often they are the target's neighbours; PSNR between which a pair teaches something (dB):
+# holes of harmed splats, of 8 dB even, stand beside what is whole, which renderings of fits as bad as that do not.
 _SOURCES, _NEIGHBOURS = (1, 2, 3, 4), 0.75
-TEACHES = (8.0, 34.0)
+_TEACHES = (8.0, 34.0)
 _TRIES = 3
 # Share of scenes behind which hangs the mean of a photo, as what a fit makes of the unseen is seldom garish.
 _MEAN_BEHIND = 0.7
@@ -80,7 +81,7 @@ def _pair(
         rng = generator(config.seed, f"fixer/pair/{purpose}", position * _TRIES + attempt)
         pair = _drawn(config, frames, cameras, around, rng)
         rendered, truth = unpacked(pair.shown)[:3], pair.target.float() / 255
-        if TEACHES[0] < psnr(rendered.movedim(0, -1), truth.movedim(0, -1)) < TEACHES[1]:
+        if _TEACHES[0] < psnr(rendered.movedim(0, -1), truth.movedim(0, -1)) < _TEACHES[1]:
             break
     return pair
 

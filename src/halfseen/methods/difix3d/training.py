@@ -36,7 +36,7 @@ NAME, ROLE = "fixer", "fixer"
 _HELD_WORLDS, _HELD_PAIRS, _SHOWN = 8, 4, 8
 # Pairs of true fits that are judged.
 _HELD_FITS = 48
-# Squared error below which a crop is not asked to become better (30 dB): flat backgrounds would be all that counts.
+# Squared error below which a crop's decibels count less and less (30 dB): flat backgrounds would be all that counts.
 _PERFECT = 1e-3
 # Scales at which differences of neighbours are compared.
 _SCALES = 3
