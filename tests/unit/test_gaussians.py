@@ -63,7 +63,8 @@ def test_values_and_gradients_are_those_of_the_dense_twin(count, radius, spread)
     for got in (shown, tiled):
         for a, b in zip(got[:2], wanted[:2], strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=5e-6)
-        assert torch.equal(got[2], wanted[2])
+        # Depth of the same Gaussian; processors round its projection differently by a bit.
+        torch.testing.assert_close(got[2], wanted[2], rtol=1e-9, atol=1e-9)
     pulls = [torch.randn(t.shape, generator=generator(1, "pull"), dtype=t.dtype) for t in shown[:2]]
     got, expected = (torch.autograd.grad(list(o[:2]), values, pulls) for o in (shown, wanted))
     for name, a, b in zip(NAMES, got, expected, strict=True):

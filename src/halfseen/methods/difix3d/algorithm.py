@@ -92,15 +92,18 @@ def rebuild(
 ) -> Generator[Snapshot, Knobs | None, None]:
     """`reconstruct` with any fixer."""
     done, tensors = state or (0, None)
-    base = replace(cfg.fit, steps=cfg.base_steps)
     taught = None if fix is None else _decide(capture, to_user, cfg, seed, fix, device, tensors)
+    if taught is not None and taught.strength == 0 and cfg.base > 0:
+        # Nothing is worth repairing here: one fit has all the steps. (What is only improved goes on from what there is.)
+        cfg = replace(cfg, base=1.0)
+    base = replace(cfg.fit, steps=cfg.base_steps)
     going = fit.begin(capture, to_user, base, seed, device, tensors)
     mark = partial(_marked, taught)
     yield from _each(fit.steps(going, base, seed, done, phase=Phase(total=cfg.steps)), mark)
     if taught is not None and taught.strength > 0 and cfg.teach != "never":
         yield from _taught(going, to_user, cfg, seed, taught, done, mark)
     elif cfg.base_steps < cfg.steps:
-        # Nothing is worth repairing here: the photos have the rest of the steps.
+        # The photos have the rest of the steps.
         yield from _each(_tuned(going, cfg, seed, max(done - cfg.base_steps, 0), None), mark)
 
 
