@@ -111,19 +111,33 @@ def noise(shown: Tensor, references: Sequence[Tensor], camera: Cameras) -> Repai
     return Repaired(torch.rand(shown[:3].shape, generator=generator(0, "test/noise")))
 
 
-def test_an_oracle_raises_quality_round_by_round_and_identity_costs_nothing() -> None:
-    risen = quality(QUICK, oracle)
+@pytest.mark.parametrize("schedule", ["through", "anew"])
+def test_an_oracle_raises_quality_round_by_round_and_identity_costs_nothing(
+    schedule: Literal["through", "anew"],
+) -> None:
+    cfg = replace(QUICK, updates=replace(QUICK.updates, schedule=schedule))
+    risen = quality(cfg, oracle)
     assert len(risen) == 5
     assert all(after > before for before, after in pairwise(risen)), risen
     assert risen[-1] > risen[0] + 2
     alone = quality(replace(QUICK, teach="never", post=False), None)[-1]
-    same = quality(QUICK, identity)
+    same = quality(cfg, identity)
     assert same[-1] >= min(same[0], alone) - 0.2, (same, alone)
+
+
+def test_updates_whose_lessons_weigh_nothing_leave_the_one_fit_that_photos_alone_give() -> None:
+    """Schedules go through the updates; if they begin anew the fit is another."""
+    cfg = replace(QUICK, steps=60, updates=replace(QUICK.updates, weight=0.0, schedule="through"))
+    alone = rebuilt(replace(cfg, teach="never", post=False), None)[-1].field.state()
+    through = rebuilt(cfg, oracle)[-1].field.state()
+    assert all(torch.equal(alone[k], through[k]) for k in gaussians.PARAMETERS)
+    anew = rebuilt(replace(cfg, updates=replace(cfg.updates, schedule="anew")), oracle)[-1].field.state()
+    assert not torch.equal(alone["xyz"], anew["xyz"])
 
 
 def test_noise_is_rejected() -> None:
     """By the photos where they say something; and leave-one-out fits switch it off altogether."""
-    last = rebuilt(replace(QUICK, steps=160), noise)[-1]
+    last = rebuilt(QUICK, noise)[-1]
     assert last.facts["accepted"] < 0.2
     tried = replace(QUICK, steps=60, guard=Guard(trials=2, trial_share=0.8))
     off = rebuilt(tried, noise)

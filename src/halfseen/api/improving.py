@@ -66,8 +66,10 @@ def improve(
     kind = kinds.kind_of(field)
     request = request_of(METHOD, variant, kind, split, size, seed, steps, settings, priors)
     cfg = method_config(METHOD, request, loaded)
-    # The base fit is what is there.
-    cfg = replace(cfg, base=0.0, fit=replace(cfg.fit, **{kind: _roomy(field)}))
+    # The base fit is what is there, and its schedules have ended.
+    cfg = replace(
+        cfg, base=0.0, updates=replace(cfg.updates, schedule="anew"), fit=replace(cfg.fit, **{kind: _roomy(field)})
+    )
     METHOD.warm_up(cfg, loaded, torch.device("cpu"), on_compile)
     document = describe(METHOD, request, cfg, frame, split, selected, loaded)
     document["assumed"] = [*document["assumed"], f"goes on from {source}"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 
@@ -23,6 +23,7 @@ from halfseen.worlds.seeds import Purpose
 _OFTEN: dict[Strategy, float] = {"sparse": 0.6, "underfit": 0.2, "cycle": 0.08, "cross": 0.12}
 _DRIVES = ("cycle", "cross")
 _DIGITS = 8
+_T = TypeVar("_T", bound=str)
 # How often each kind of field is fitted where none is named: a hash grid and the looks at its fog take ten times as long.
 _KINDS: dict[Kind, float] = {"gaussians": 0.9, "hashgrid": 0.1}
 # Of so many jobs one is for the part `test`; no divisor of other turns, so that it has of everything.
@@ -59,10 +60,11 @@ def jobs(
         test = _is_test(number % len(captures) if captures else number)
         purpose: Purpose = "validation" if test else "train"
         part: Literal["train", "test"] = "test" if test else "train"
-        strategy = _strategy(number, [s for s in strategies or STRATEGIES if not (captures and s in _DRIVES)])
-        kind = kinds[number % len(kinds)] if kinds else _kind(number)
-        some = families or _FAMILIES
-        family = OUTDOOR if strategy in _DRIVES else some[number % len(some)]
+        some = [s for s in strategies or STRATEGIES if not (captures and s in _DRIVES)]
+        strategy = _drawn("strategy", number, {s: _OFTEN[s] for s in some})
+        kind = kinds[number % len(kinds)] if kinds else _drawn("kind", number, _KINDS)
+        places = families or _FAMILIES
+        family = OUTDOOR if strategy in _DRIVES else places[number % len(places)]
         capture = str(captures[number % len(captures)].resolve()) if captures else ""
         job = Job(strategy, kind, number, "" if captures else family, capture, purpose, part)
         out[part].append(replace(job, steps=steps, width=size[0], height=size[1]))
@@ -73,15 +75,10 @@ def _is_test(number: int) -> bool:
     return number % _TEST_EVERY == _TEST_EVERY - 2
 
 
-def _strategy(number: int, some: Sequence[Strategy]) -> Strategy:
-    shares = torch.tensor([_OFTEN[s] for s in some])
-    return some[int(torch.multinomial(shares, 1, generator=generator(0, "pairs/strategy", number)))]
-
-
-def _kind(number: int) -> Kind:
-    """Drawn, so that every family has both."""
-    shares = torch.tensor(list(_KINDS.values()))
-    return list(_KINDS)[int(torch.multinomial(shares, 1, generator=generator(0, "pairs/kind", number)))]
+def _drawn(name: str, number: int, often: Mapping[_T, float]) -> _T:
+    """One of these for a job, as often as is said: drawn, not by turns, so that every family has of all."""
+    shares = torch.tensor(list(often.values()))
+    return list(often)[int(torch.multinomial(shares, 1, generator=generator(0, f"pairs/{name}", number)))]
 
 
 def name_of(job: Job) -> str:

@@ -96,10 +96,10 @@ def rebuild(
     if taught is not None and taught.strength == 0 and cfg.base > 0:
         # Nothing is worth repairing here: one fit has all the steps. (What is only improved goes on from what there is.)
         cfg = replace(cfg, base=1.0)
-    base = replace(cfg.fit, steps=cfg.base_steps)
+    base = _base(cfg)
     going = fit.begin(capture, to_user, base, seed, device, tensors)
     mark = partial(_marked, taught)
-    yield from _each(fit.steps(going, base, seed, done, phase=Phase(total=cfg.steps)), mark)
+    yield from _each(fit.steps(going, base, seed, done, until=cfg.base_steps, phase=Phase(total=cfg.steps)), mark)
     if taught is not None and taught.strength > 0 and cfg.teach != "never":
         yield from _taught(going, to_user, cfg, seed, taught, done, mark)
     elif cfg.base_steps < cfg.steps:
@@ -209,10 +209,23 @@ def _tuned(
     extra: Callable[[int], dict[str, Tensor]] | None,
     until: int | None = None,
 ) -> Generator[Snapshot, Knobs | None, None]:
-    """Steps after the base fit: what stereo knows counts as little as it did at its end, and growth begins anew."""
-    end = replace(cfg.fit, steps=cfg.steps - cfg.base_steps, depth=cfg.fit.depth * cfg.fit.depth_end, depth_end=1.0)
-    phase = Phase("teach", cfg.base_steps, cfg.steps, first=False, rate=cfg.updates.rate)
-    return fit.steps(going, replace(end, distortion_from=0.0), seed, start, extra or _nothing, until=until, phase=phase)
+    """Steps after the base fit, `start` to `until` of them, whose schedules go on or begin anew."""
+    going_on, total = extra or _nothing, cfg.steps
+    if cfg.updates.schedule == "through":
+        before, phase, rest = cfg.base_steps, Phase("teach", 0, total), _base(cfg)
+    else:
+        # What stereo knows counts as little as it did at the base's end.
+        before, phase = 0, Phase("teach", cfg.base_steps, total, first=False, rate=cfg.updates.rate)
+        depth = cfg.fit.depth * cfg.fit.depth_end
+        rest = replace(cfg.fit, steps=total - cfg.base_steps, depth=depth, depth_end=1.0, distortion_from=0.0)
+    last = None if until is None else before + until
+    return fit.steps(going, rest, seed, before + start, lambda s: going_on(s - before), until=last, phase=phase)
+
+
+def _base(cfg: Config) -> photometric.Config:
+    """The fit to photos: of all steps where its schedules go through the updates, else of those before the first repair."""
+    through = cfg.updates.schedule == "through"
+    return replace(cfg.fit, steps=cfg.steps if through else cfg.base_steps)
 
 
 def _nothing(step: int) -> dict[str, Tensor]:

@@ -28,14 +28,17 @@ class Updates:
     delta: float = 0.5
     # Targets that are made around the captured cameras when none are given (ours).
     targets: int = 12
-    # Share of work on repaired views (0.3 with Gaussians, 0.4 with NeRF) and their weight beside photos (0.3 : 1.5).
-    share: float = 0.3
-    weight: float = 0.2
+    # Share of work on repaired views (0.3 with Gaussians, 0.4 with NeRF in the code) and their weight beside photos (0.2 there).
+    # Both are ours: as much work as on photos, with their weight, gained on every validation world.
+    share: float = 0.5
+    weight: float = 1.0
     # Repaired views count where the rendering was at least so opaque.
     alpha: float = 0.5
     # Rounds whose views are learned from: 1 is the newest alone.
     keep: int = 1
-    # Learning rates at the start of the updates, as a share of the field's own (ours; the code has 1/5 and less).
+    # Whether rates, growth and regularisers go `through` the updates as in one fit, or begin `anew` (as where a finished scene is
+    # improved), with learning rates of so large a share of the field's own (both ours; the code has 1/5 of the rates and less).
+    schedule: Literal["through", "anew"] = "through"
     rate: float = 0.3
 
     def __post_init__(self) -> None:
@@ -86,7 +89,7 @@ class Config:
 
     steps: int = 900
     # Share of the steps before anything is repaired (of 60,000, half).
-    base: float = 0.6
+    base: float = 0.5
     fit: photometric.Config = field(default_factory=lambda: CLASSIC)
     updates: Updates = field(default_factory=Updates)
     guard: Guard = field(default_factory=Guard)
