@@ -250,5 +250,5 @@ def test_rows_that_share_a_fit_differ_in_the_last_pass_alone() -> None:
     for row, also in shared:
         assert also is not None
         one, other = (rows.config_of(r, 10) for r in (row, also))
-        assert replace(one, post=False) == replace(other, post=False)
+        assert replace(one, post=False, fill=False) == replace(other, post=False, fill=False)
         assert (row.method, row.field) == (also.method, also.field)

@@ -208,7 +208,15 @@ def test_each_variant_asks_the_fixer_as_often_as_it_says() -> None:
         last = rebuilt(cfg, oracle if cfg.use_prior else None)[-1]
         assert last.step == 20
         calls[name] = last.facts.get("prior_calls")
-    assert calls == {"plus": 12, "progressive": 12, "at-once": 3, "renders-only": 0, "per-step": 10, "base": None}
+    assert calls == {
+        "plus": 12,
+        "progressive": 12,
+        "at-once": 3,
+        "renders-only": 0,
+        "per-step": 10,
+        "base": None,
+        "filled": None,
+    }
 
 
 def test_a_repair_of_several_passes_asks_as_often_and_goes_on_from_itself() -> None:

@@ -30,7 +30,7 @@ class Row:
 
 PLAIN_ROWS = (Row("plain basic", "plain", "basic"), Row("plain classic", "plain", "classic"))
 # The stages of Difix3D+ (table 4 of the paper), each with the one that is had from the same fit, for both kinds of field.
-_STAGES = {"base": "", "renders-only": "", "at-once": "", "plus": "progressive", "progressive": ""}
+_STAGES = {"filled": "base", "base": "", "renders-only": "", "at-once": "", "plus": "progressive", "progressive": ""}
 _DIFIX3D = tuple(
     Row(
         f"{stage}, {kind}",

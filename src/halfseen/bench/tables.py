@@ -42,6 +42,7 @@ AIMS = (
         for kind in ("hashgrid", "gaussians")
         for aim in (
             (f"Difix3D+ over its base, {kind}, PSNR in dB", f"plus, {kind}", f"base, {kind}", "psnr", 1.0),
+            (f"Difix3D+ over its base before the same colour, {kind}, PSNR in dB", f"plus, {kind}", f"filled, {kind}", "psnr", 1.0),
             (f"Difix3D+, {kind}, SWD beyond the floor as a share of its base's", f"plus, {kind}", "", "swd_of_base", 0.5),
             (f"progressive over at once, {kind}, PSNR in dB", f"progressive, {kind}", f"at-once, {kind}", "psnr", 0.0),
             (f"progressive over renders only, {kind}, colour error between views", f"progressive, {kind}", f"renders-only, {kind}", "reprojection_colour_error", 0.0),

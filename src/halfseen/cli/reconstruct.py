@@ -29,7 +29,7 @@ class Reconstruct:
     method: Literal["auto", "plain", "diffusionerf", "difix3d"] = "auto"
     """Which system rebuilds the scene; auto is plain for now."""
     variant: str | None = None
-    """A variant of the method (plain: classic, basic; diffusionerf: prior, geometric, geometric-prior; difix3d: plus, progressive, at-once, renders-only, per-step, base)."""
+    """A variant of the method (plain: classic, basic; diffusionerf: prior, geometric, geometric-prior; difix3d: plus, progressive, at-once, renders-only, per-step, base, filled)."""
     field: Literal["hashgrid", "triplane", "gaussians"] | None = None
     """What the scene is made of."""
     views: int | None = None

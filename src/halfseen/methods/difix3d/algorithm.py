@@ -6,8 +6,9 @@
     4  repair every rendering of the finished scene once more (Difix3D+)
 
 base          1 alone                        at-once       one round, from the targets
+filled        base, before the colour of 4   plus          all: Difix3D+
 renders-only  1 and 4 (table 4a)             per-step      a view is repaired at every step (FixingGS)
-progressive   1 to 3: Difix3D                plus          all: Difix3D+
+progressive   1 to 3: Difix3D
 
 Short fits that leave a photo out decide how strongly to repair; where none of them gains by it, nothing is repaired.
 """
@@ -120,7 +121,7 @@ def _decide(
     repairer = Repairer(fix, cfg.guard, cfg.references, cfg.passes)
     if tensors is not None and _DECIDED in tensors:
         stored = {k: float(v) for k, v in tensors[_DECIDED].items()}
-        repairer.spent.calls, repairer.spent.seconds = int(stored["calls"]), stored["seconds"]
+        repairer.spent.calls = int(stored["calls"])
         repairer.spent.checked, repairer.spent.accepted = int(stored["checked"]), int(stored["accepted"])
         known = None
         if _KNOWN in tensors:
@@ -128,6 +129,8 @@ def _decide(
             known = inputs.restored(tensors[_KNOWN], photos, capture.cameras())
         return Teaching(repairer, stored["strength"], teaching.restored(tensors, _LESSON), known)
     found = trial.gains(capture, to_user, cfg, seed, repairer, device)
+    # What is told of the guard from here on is what it let through of lessons.
+    repairer.spent.checked = repairer.spent.accepted = 0
     chosen = cfg.guard.blind if found is None else _strength(found, cfg)
     return Teaching(repairer, chosen)
 
@@ -183,7 +186,7 @@ def _prepared(going: Fit, cameras: Cameras, cfg: Config, taught: Teaching, numbe
 def _lesson(going: Fit, cfg: Config, seed: int, taught: Teaching, step: int) -> dict[str, Tensor]:
     """The term of a step on the lesson of the round."""
     assert taught.lesson is not None
-    return teaching.term(going, taught.lesson, cfg.updates, generator(seed, "difix3d", step))
+    return teaching.term(going, taught.lesson, cfg.updates, cfg.fit, generator(seed, "difix3d", step))
 
 
 def _fresh(going: Fit, wanted: Cameras, cfg: Config, seed: int, taught: Teaching, step: int) -> dict[str, Tensor]:
@@ -193,12 +196,12 @@ def _fresh(going: Fit, wanted: Cameras, cfg: Config, seed: int, taught: Teaching
     target = wanted[int(which * len(wanted))]
     captured = going.capture.cameras()
     reach = way * step / (cfg.steps - cfg.base_steps)
-    start = captured.c2w[[int(torch.randint(len(captured), (), generator=rng))]]
-    camera = replace(target, c2w=creeping.between(start, target.c2w, reach))
     if taught.known is None or step % _LOOK_AGAIN == 1:
         taught.known = repairing.known_of(going.field, going.capture)
+    start = creeping.starts(captured, target, taught.known.unit)
+    camera = replace(target, c2w=creeping.between(start, target.c2w, reach))
     taught.lesson = _prepared(going, camera, cfg, taught, step)
-    return teaching.term(going, taught.lesson, cfg.updates, generator(seed, "difix3d", step))
+    return teaching.term(going, taught.lesson, cfg.updates, cfg.fit, generator(seed, "difix3d", step))
 
 
 def _tuned(
@@ -253,7 +256,8 @@ def _marked(taught: Teaching | None, snapshot: Snapshot) -> Snapshot:
     spent, lesson, known = taught.repairer.spent, taught.lesson, taught.known
     numbers = {"strength": taught.strength, "accepted": spent.share}
     costs = {"prior_calls": float(spent.calls), "prior_seconds": spent.seconds}
-    kept = {**numbers, "calls": spent.calls, "seconds": spent.seconds, "checked": spent.checked}
+    # Seconds are no two times the same, and a checkpoint's bytes are.
+    kept = {**numbers, "calls": spent.calls, "checked": spent.checked}
     kept["accepted"] = spent.accepted
 
     def state() -> State:
@@ -287,12 +291,28 @@ class LastPass:
         return {"post_calls": float(spent.calls), "post_seconds": spent.seconds, "post_accepted": spent.share}
 
 
+@dataclass(frozen=True)
+class Filled:
+    """A rendering before what the last pass would put behind it, and no more: the control of what that alone is worth."""
+
+    behind: Tensor | None
+
+    def __call__(self, rendering: Rendering, camera: Cameras, back: Colour, /) -> Tensor:
+        """Colours [H, W, 3] of a rendering."""
+        return repairing.before(rendering, self.behind, back).rgb
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """Nothing was asked."""
+        return {}
+
+
 def after(cfg: Config, field: Field, capture: Capture, state: State, device: torch.device) -> After | None:
     """The last pass, as strongly as was found good for this scene; a scene that was never asked about is repaired in full."""
     decided = state.get(_DECIDED, {})
     strength = float(decided["strength"]) if decided else max(cfg.guard.strengths)
     if not cfg.post or strength == 0:
-        return None
+        return Filled(repairing.behind(capture)) if cfg.fill else None
     repairer = Repairer(repairing.of_fixer(load_fixer(cfg.prior, device)), cfg.guard, cfg.references, cfg.passes)
     return LastPass(repairer, repairing.known_of(field, capture), strength)
 

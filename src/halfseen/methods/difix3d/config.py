@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from halfseen.common.config import within
+from halfseen.common.errors import UserError
 from halfseen.methods.photometric import config as photometric
 from halfseen.methods.photometric.config import CLASSIC
 
@@ -28,8 +29,8 @@ class Updates:
     delta: float = 0.5
     # Targets that are made around the captured cameras when none are given (ours).
     targets: int = 12
-    # Share of work on repaired views (0.3 with Gaussians, 0.4 with NeRF in the code) and their weight beside photos (0.2 there).
-    # Both are ours: as much work as on photos, with their weight, gained on every validation world.
+    # Share of work on repaired views (with Gaussians at most one a step, 0.5) and their weight beside photos. Both are ours: the code
+    # has 0.3 with Gaussians, 0.4 with NeRF, and a weight of 0.2. As much as photos gained on every validation world.
     share: float = 0.5
     weight: float = 1.0
     # Repaired views count where the rendering was at least so opaque.
@@ -79,6 +80,13 @@ class Guard:
         within("guard.trials", self.trials, 0, 1000)
         within("guard.trial_share", self.trial_share, 1e-3, 1)
         within("guard.blind", self.blind, 0, 1)
+        if not self.strengths or list(self.strengths) != sorted(self.strengths):
+            raise UserError(
+                "guard.strengths cannot be used",
+                got=repr(list(self.strengths)),
+                accepted="one strength or more, rising",
+                do="Write them so, as [0.0, 1.0].",
+            )
         for strength in self.strengths:
             within("guard.strengths", strength, 0, 1)
 
@@ -97,6 +105,8 @@ class Config:
     teach: Literal["never", "rounds", "every-step"] = "rounds"
     # Whether every rendering of the finished scene is repaired once more.
     post: bool = True
+    # Whether renderings that are not repaired are shown before the colour that repaired ones are: the control of what that is worth.
+    fill: bool = False
     # Photos that are shown to the fixer beside a rendering, nearest first.
     references: int = 1
     # How often a repair is repaired again within one call: 1 is the paper's single step; more cost what a sampler of so many costs.
@@ -133,4 +143,5 @@ VARIANTS = {
     "renders-only": replace(PLUS, teach="never"),
     "per-step": replace(PLUS, post=False, teach="every-step"),
     "base": replace(PLUS, teach="never", post=False),
+    "filled": replace(PLUS, teach="never", post=False, fill=True),
 }

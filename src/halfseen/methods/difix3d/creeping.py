@@ -55,8 +55,12 @@ def crept(captured: Cameras, wanted: Cameras, cfg: Updates, number: int, unit: f
         for _ in range(number):
             poses = paths.step_towards(poses, ends.c2w, cfg.delta)
         return to_user.inverse().cameras(replace(ends, c2w=poses))
-    start = captured.c2w[warping.distance(captured, wanted, unit).argmin(0)]
-    return replace(wanted, c2w=between(start, wanted.c2w, number / cfg.rounds))
+    return replace(wanted, c2w=between(starts(captured, wanted, unit), wanted.c2w, number / cfg.rounds))
+
+
+def starts(captured: Cameras, wanted: Cameras, unit: float) -> Tensor:
+    """The pose [T, 4, 4] of the captured camera that is nearest to each wanted one."""
+    return captured.c2w[warping.distance(captured, wanted, unit).argmin(0)]
 
 
 def between(start: Tensor, end: Tensor, share: float | Tensor) -> Tensor:

@@ -96,10 +96,16 @@ def known_of(field_: Field, capture: Capture) -> Witnesses:
     """What a boxed capture's photos know of a field. A scene is empty before the mean of its photos, an object before its background."""
     photos = [v.image.read()[..., :3] for v in capture.views]
     valid = [validity(capture, i) for i in range(len(capture))]
-    told = torch.cat([p[m] for p, m in zip(photos, valid, strict=True)])
-    behind = None if capture.mask_role == "object" else told.mean(0)
     with torch.no_grad():
-        return inputs.witnesses(field_, photos, capture.cameras(), behind, valid)
+        return inputs.witnesses(field_, photos, capture.cameras(), behind(capture), valid)
+
+
+def behind(capture: Capture) -> Tensor | None:
+    """The mean colour [3] of a scene's photos; none for an object, whose background is known."""
+    if capture.mask_role == "object":
+        return None
+    photos = [v.image.read()[..., :3] for v in capture.views]
+    return torch.cat([p[validity(capture, i)] for i, p in enumerate(photos)]).mean(0)
 
 
 def validity(capture: Capture, view: int) -> Tensor:

@@ -15,8 +15,9 @@ from halfseen.fields.gaussians import Gaussians
 from halfseen.methods.difix3d.config import Updates
 from halfseen.methods.difix3d.inputs import Witnesses
 from halfseen.methods.difix3d.repairing import Repairer
+from halfseen.methods.photometric import behind, pictures
+from halfseen.methods.photometric.config import Config
 from halfseen.methods.photometric.fit import Fit
-from halfseen.metrics.structure import dissimilarity
 from halfseen.runs.snapshot import State
 
 # Views of a lesson that a picture of it shows.
@@ -73,14 +74,14 @@ def prepare(
     number: int,
 ) -> Lesson:
     """Render the views of a round, repair them by `strength`, and weigh them by the guard and by how opaque they are."""
-    pictures, weights = [], []
+    shown, weights = [], []
     for i in range(len(cameras)):
         with torch.no_grad():
             rendering = field.render(cameras[i], background=back)
         made = repairer.repair(rendering, cameras[i], known, back)
-        pictures.append(torch.lerp(made.before, made.after, strength))
+        shown.append(torch.lerp(made.before, made.after, strength))
         weights.append(made.weight * (rendering.alpha.cpu() > cfg.alpha))
-    return Lesson(torch.stack(pictures), torch.stack(weights), cameras, torch.full((len(cameras),), number))
+    return Lesson(torch.stack(shown), torch.stack(weights), cameras, torch.full((len(cameras),), number))
 
 
 def joined(old: Lesson | None, new: Lesson, keep: int) -> Lesson:
@@ -96,10 +97,11 @@ def joined(old: Lesson | None, new: Lesson, keep: int) -> Lesson:
     )
 
 
-def term(going: Fit, lesson: Lesson, cfg: Updates, rng: torch.Generator) -> dict[str, Tensor]:
-    """The weighted term of a step: on random pixels of all lessons, or for Gaussians on one picture every few steps."""
+def term(going: Fit, lesson: Lesson, cfg: Updates, fitted: Config, rng: torch.Generator) -> dict[str, Tensor]:
+    """The weighted term of a step: on random pixels of all lessons, or for Gaussians on one picture in at most every step. `fitted`
+    says how photos are learned from, and so lessons."""
     if isinstance(going.field, Gaussians):
-        return _picture(going.field, going, lesson, cfg, rng)
+        return _picture(going.field, going, lesson, cfg, fitted, rng)
     assert going.shown is not None
     count = max(1, round(len(going.shown.alpha) * cfg.share / (1 - cfg.share)))
     views, height, width = lesson.weight.shape
@@ -108,26 +110,24 @@ def term(going: Fit, lesson: Lesson, cfg: Updates, rng: torch.Generator) -> dict
     xy = rays.pixel_centres(width, height)[at]
     device = going.photos.rgb.device
     wanted, weight = (t.flatten(0, 2)[pick].to(device) for t in (lesson.rgb, lesson.weight[..., None]))
-    back, cameras = _behind(going, rng, count).to(wanted), lesson.cameras.to(torch.float32).to(device)
+    back = behind.colours(going.capture, fitted.grey, count, rng).to(wanted)
+    cameras = lesson.cameras.to(torch.float32).to(device)
     pixels = (view.to(device), xy.to(device))
     shown = going.field.render(cameras, pixels=pixels, background=back, generator=rng)
     return {"repaired": cfg.weight * (weight * (shown.rgb - wanted) ** 2).mean()}
 
 
-def _picture(field: Gaussians, going: Fit, lesson: Lesson, cfg: Updates, rng: torch.Generator) -> dict[str, Tensor]:
+def _picture(
+    field: Gaussians, going: Fit, lesson: Lesson, cfg: Updates, fitted: Config, rng: torch.Generator
+) -> dict[str, Tensor]:
     """L1 and D-SSIM on one lesson, as photos have them; what is not believed asks for nothing."""
     draw, which = torch.rand(2, generator=rng).tolist()
     if draw >= cfg.share / (1 - cfg.share):
         return {}
     i = int(which * len(lesson.rgb))
-    shown = field.render(lesson.cameras[i], background=_behind(going, rng, 1)[0], generator=rng).rgb
+    back = behind.colours(going.capture, fitted.grey, 1, rng)[0].to(field.values["xyz"])
+    shown = field.render(lesson.cameras[i], background=back, generator=rng).rgb
     wanted, weight = lesson.rgb[i].to(shown), lesson.weight[i].to(shown)
     asked = torch.where(weight[..., None] > 0, shown, wanted)
-    error = (asked - wanted).abs().mean() + dissimilarity(asked, wanted)
-    return {"repaired": cfg.weight * error / 2}
-
-
-def _behind(going: Fit, rng: torch.Generator, count: int) -> Tensor:
-    """Background colours [count, 3], as photos of this capture get them."""
-    known = going.capture.background if going.capture.mask_role == "object" else None
-    return torch.rand(count, 3, generator=rng) if known is None else torch.tensor(known).expand(count, 3)
+    error = torch.stack(list(pictures.likeness(asked, wanted, fitted).values())).sum()
+    return {"repaired": cfg.weight * error}

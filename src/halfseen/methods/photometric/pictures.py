@@ -38,9 +38,7 @@ def terms(
     if mask is not None and not alone:
         # Where the photo is not valid, nothing is asked.
         rgb = torch.where(mask[..., None] > VALID, rgb, photo)
-    out = {"rgb": (1 - cfg.pictures.structure) * (rgb - photo).abs().mean()}
-    if cfg.pictures.structure and min(photo.shape[:2]) >= _WINDOW:
-        out["structure"] = cfg.pictures.structure * dissimilarity(rgb, photo)
+    out = likeness(rgb, photo, cfg)
     if alone and mask is not None and cfg.mask:
         out["mask"] = cfg.mask * losses.mask(rendering, mask)
     if cfg.pictures.opacity and not alone:
@@ -53,6 +51,14 @@ def terms(
         out["thin"] = cfg.pictures.thin * field.opacity().mean()
     if cfg.pictures.small:
         out["small"] = cfg.pictures.small * field.values["scale"].exp().mean()
+    return out
+
+
+def likeness(rgb: Tensor, wanted: Tensor, cfg: Config) -> dict[str, Tensor]:
+    """L1 and D-SSIM of two pictures [H, W, 3], weighted as the config says."""
+    out = {"rgb": (1 - cfg.pictures.structure) * (rgb - wanted).abs().mean()}
+    if cfg.pictures.structure and min(wanted.shape[:2]) >= _WINDOW:
+        out["structure"] = cfg.pictures.structure * dissimilarity(rgb, wanted)
     return out
 
 
