@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from halfseen.bench import claims, rows
 from halfseen.cli.main import main
 from halfseen.common.config import to_plain
 from halfseen.data import transforms_write
+from halfseen.data.capture import PictureArray
 from halfseen.images import io
 from halfseen.methods.difix3d import training
 from halfseen.priors import weights
@@ -101,6 +103,8 @@ def test_any_run_can_be_repaired_and_improved(
         found = json.loads((out / "improved.json").read_text())
         held = source == plain
         assert found["views"] == ("held-out" if held else "inputs")
+        sizes = [json.loads((p / "config.json").read_text())["work_sizes"] for p in (plain, out)]
+        assert not held or sizes[0] == sizes[1]
         # A good start is not thrown away.
         assert found["after"]["psnr"] > found["before"]["psnr"] - 1
         config = json.loads((out / "config.json").read_text())
@@ -127,6 +131,15 @@ def test_any_run_can_be_repaired_and_improved(
     assert main(["render", str(plain), "--orbit", "1", "--out", str(tmp_path / "none"), "--fixer", str(fixer)]) == 2
     assert main(["improve", str(tmp_path / "scene.ply"), "--out", str(tmp_path / "none")]) == 2
     assert "--capture" in capsys.readouterr().err
+    inverted = as_bytes(dotted(size=(48, 36)))
+    views = tuple(replace(v, image=PictureArray(1 - v.image.read()[..., :3])) for v in inverted.views)
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    transforms_write.write(replace(inverted, views=views), strange)
+    assert (
+        main(["improve", str(tmp_path / "scene.ply"), "--capture", str(strange), "--out", str(tmp_path / "none")]) == 2
+    )
+    assert "do not show what the photos show" in capsys.readouterr().err
 
 
 def test_repaired_views_look_from_where_they_are_told(
@@ -197,6 +210,10 @@ def test_many_captures_are_rebuilt_once(
     assert main(asked) == 2
     rows = {r["name"]: r for r in json.loads((tmp_path / "runs" / "batch.json").read_text())["runs"]}
     assert [rows[n]["state"] for n in "abc"] == ["was there", "was there", "failed"]
+    few_options = ("--views", "2", "--steps", "2", "--max-size", "32", "--field", "gaussians")
+    shutil.copytree(still_life_folder, tmp_path / "folder" / "one")
+    run_cli("batch", tmp_path / "folder", "--out", tmp_path / "all", *few_options)
+    assert (tmp_path / "all" / "one" / "metrics.json").is_file()
     (tmp_path / "list.json").write_text(json.dumps([{"capture": "x", "stepz": 3}]))
     assert main(asked) == 2
     assert "stepz" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from typing import Any
 from halfseen.api.reconstruction import reconstruct
 from halfseen.common.errors import UserError, quote
 from halfseen.common.jsonfile import read_json, write_json
+from halfseen.data import formats
 from halfseen.runs import run as runs
 from halfseen.scale import units
 from halfseen.scale.units import Backend, Report, Unit
@@ -33,17 +34,19 @@ class Task:
 
 
 def read_list(path: Path, shared: Mapping[str, Any]) -> list[Unit]:
-    """The units of a list: a capture on each line (# begins a remark), or JSON [{"capture", "name", option: value, ...}].
+    """The units of a folder of captures, or of a list: a capture on each line (# begins a remark), or JSON [{"capture", "name", option: value, ...}].
 
     Paths are relative to the list. `shared` options hold where an entry says nothing else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = (
+            "\n".join(p.name for p in formats.captures_in(path)) if path.is_dir() else path.read_text(encoding="utf-8")
+        )
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"the list {quote(str(path))} cannot be read",
             got=str(error),
-            accepted="a text file with a capture on each line, or JSON",
+            accepted="a folder of captures, a text file with a capture on each line, or JSON",
             do="Check the path.",
         ) from error
     entries = _entries(path, text)
@@ -65,7 +68,7 @@ def read_list(path: Path, shared: Mapping[str, Any]) -> list[Unit]:
                 accepted=", ".join([_CAPTURE, _NAME, *OPTIONS]),
                 do="Correct it.",
             )
-        capture = (path.parent / entry[_CAPTURE]).resolve()
+        capture = ((path if path.is_dir() else path.parent) / entry[_CAPTURE]).resolve()
         options = {**shared, **{k: v for k, v in entry.items() if k in OPTIONS}}
         name = str(entry.get(_NAME, capture.name))
         if Path(name).name != name or name in ("", ".", ".."):

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from halfseen.api.requests import device_named
 from halfseen.common.errors import UserError, quote
 from halfseen.images import io, resize
 from halfseen.methods.difix3d import inputs
@@ -32,10 +33,15 @@ class Fixed:
 
 
 def fix(
-    source: str | Path, references: str | Path | None = None, *, prior: str = "fixer", count: int = 1
+    source: str | Path,
+    references: str | Path | None = None,
+    *,
+    prior: str = "fixer",
+    count: int = 1,
+    device: str = "auto",
 ) -> Iterator[Fixed]:
     """Repair a picture, or all of a folder, each beside the `count` references that look most like it."""
-    fixer = load_fixer(prior, torch.device("cpu"))
+    fixer = load_fixer(prior, device_named(device))
     # Photos may be many and large: only how they look stays in memory.
     known = [] if references is None else pictures(Path(references))
     looks = [_look(io.read(p)[..., :3]) for p in known]

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 
 from halfseen.api import evaluation
 from halfseen.api.reconstruction import describe, fit_run, provenance_of, targets_setting, thinned
-from halfseen.api.requests import DEFAULT_MAX_SIZE, method_config, request_of
+from halfseen.api.requests import DEFAULT_MAX_SIZE, device_named, method_config, request_of
 from halfseen.common.errors import UserError, quote
 from halfseen.common.jsonfile import write_json
 from halfseen.data import formats, normalise, splat_files
 from halfseen.data import load as loading
 from halfseen.data.capture import Capture, Split
 from halfseen.data.normalise import Frame
+from halfseen.export.measured import Measured
 from halfseen.fields import gaussian_files, gaussians, kinds
+from halfseen.images.color import WHITE
 from halfseen.methods.contract import Estimate, OnCompile
 from halfseen.methods.difix3d.algorithm import METHOD
 from halfseen.methods.photometric.fit import begun
+from halfseen.metrics.image import psnr
 from halfseen.poses import framing
 from halfseen.runs import provenance
 from halfseen.runs import run as runs
@@ -49,6 +53,7 @@ def improve(
     settings: tuple[str, ...] = (),
     priors: tuple[str, ...] = (),
     target_poses: str | Path | None = None,
+    device: str = "auto",
     on_compile: OnCompile = lambda done, parts: None,
     on_start: Callable[[Run, Estimate | None], None] = lambda run, estimate: None,
     on_snapshot: Callable[[Snapshot], None] = lambda snapshot: None,
@@ -57,10 +62,12 @@ def improve(
 
     A run brings its own photos; with its capture, what it held out is measured before and after, and never learned from.
     """
-    photos = formats.read([Path(capture)]) if isinstance(capture, str | Path) else capture
+    photos, where = formats.read([Path(capture)]) if isinstance(capture, str | Path) else capture, device_named(device)
     size = max_size or _size_of(Path(source))
     field, selected, held_out, split, frame = _begin(Path(source), photos, size)
     loaded = loading.load(selected, size)
+    if not Path(source).is_dir():
+        _check_frame(field, selected.select(thinned(range(len(selected)))), size)
     if target_poses is not None:
         settings = (*settings, targets_setting(METHOD, Path(target_poses), selected))
     kind = kinds.kind_of(field)
@@ -70,7 +77,7 @@ def improve(
     cfg = replace(
         cfg, base=0.0, updates=replace(cfg.updates, schedule="anew"), fit=replace(cfg.fit, **{kind: _roomy(field)})
     )
-    METHOD.warm_up(cfg, loaded, torch.device("cpu"), on_compile)
+    METHOD.warm_up(cfg, loaded, where, on_compile)
     document = describe(METHOD, request, cfg, frame, split, selected, loaded)
     document["assumed"] = [*document["assumed"], f"goes on from {source}"]
     facts = {**provenance_of(selected, request, METHOD.priors_of(cfg)), "goes_on_from": str(source)}
@@ -79,8 +86,8 @@ def improve(
     run.save(cfg.base_steps - 1, begun(field))
     shown = held_out if len(held_out) else selected.select(thinned(range(len(selected))))
     name = evaluation.HELD_OUT if len(held_out) else evaluation.INPUTS
-    before = evaluation.measure(run, field, shown, name, finished=False)
-    fit_run(run, METHOD, torch.device("cpu"), on_compile, on_start, on_snapshot, held_out)
+    before = _before(run, Path(source), field, shown, name)
+    fit_run(run, METHOD, where, on_compile, on_start, on_snapshot, held_out)
     after = evaluation.measure(run, load_field(run), shown, name)
     write_json(run.path / IMPROVED, {"views": name, **compared(before.numbers, after.numbers)})
     return run
@@ -117,8 +124,34 @@ def _begin(source: Path, photos: Capture | None, size: int) -> tuple[kinds.AnyFi
 
 
 def _size_of(source: Path) -> int:
-    """The work size of a run; of splats the default."""
-    return max(map(max, runs.open_run(source).config["work_sizes"])) if source.is_dir() else DEFAULT_MAX_SIZE
+    """The size that a run was asked for; of splats the default."""
+    return int(runs.open_run(source).config["request"]["max_size"]) if source.is_dir() else DEFAULT_MAX_SIZE
+
+
+def _before(run: Run, source: Path, field: kinds.AnyField, shown: Capture, name: str) -> Measured:
+    """What is improved, measured as it was shown: a run as its own method shows it, splats as they are."""
+    if not source.is_dir():
+        return evaluation.measure(run, field, shown, name, finished=False)
+    return evaluation.measure(runs.open_run(source), field, shown, name, size=max(map(max, run.config["work_sizes"])))
+
+
+def _check_frame(field: kinds.AnyField, photos: Capture, size: int) -> None:
+    """Refuse splats that are farther from the photos than one colour is: the cameras are those of another frame."""
+    render, flat = [], []
+    for view in loading.load(photos, size).views:
+        assert view.camera is not None
+        photo = view.image.read()[..., :3]
+        with torch.no_grad():
+            shown = field.render(field.to_user.inverse().cameras(view.camera), background=photos.background or WHITE)
+        render.append(psnr(shown.rgb, photo))
+        flat.append(psnr(photo.mean((0, 1)).expand_as(photo), photo))
+    if fmean(render) < fmean(flat):
+        raise UserError(
+            "the splats do not show what the photos show",
+            got=f"{fmean(render):.1f} dB from the photos' cameras; one colour alone has {fmean(flat):.1f}",
+            accepted="a capture with cameras in the frame of the splats",
+            do="Name the capture that they were made from.",
+        )
 
 
 def _split_of(run: Run, photos: Capture | None) -> Split:

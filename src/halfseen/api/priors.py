@@ -203,7 +203,8 @@ def sample(name_or_path: str | Path) -> Tensor:
     import torch
 
     prior = load_prior(name_or_path)
-    task = prior.recipe.task(replace(prior.config, workers=0))
+    still = {"workers": 0} if hasattr(prior.config, "workers") else {}
+    task = prior.recipe.task(replace(prior.config, **still))
     try:
         with torch.no_grad():
             return task.sheet(prior.networks)

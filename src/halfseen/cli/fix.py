@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from halfseen.cli.progress import Progress, compiling, say
+from halfseen.cli.progress import Progress, compiling, duration, say
 from halfseen.cli.stopping import Stop
 from halfseen.common.errors import UserError
 
@@ -25,7 +25,7 @@ class Fix:
     """Repair renderings, whoever made them: pictures in, pictures out. What no reference shows is made up."""
 
     source: tyro.conf.Positional[Path]
-    """A picture, a folder of pictures, or a folder that `halfseen render` wrote."""
+    """A picture, a folder of pictures, or a folder that `halfseen render` wrote, of which rgb/ is read (of a run, render --fix knows more)."""
     out: Path
     """A new folder."""
     reference: Path | None = None
@@ -34,6 +34,8 @@ class Fix:
     """How many of them are shown to the fixer."""
     prior: str = "fixer"
     """The fixer: a name from `prior list`, a folder, or nvidia/difix_ref."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the fixer runs (auto: the CPU)."""
 
     def run(self) -> None:
         from halfseen.api import fixing
@@ -46,7 +48,7 @@ class Fix:
                 "--references is too small", got=str(self.references), accepted="0 or more", do="Change it."
             )
         paths, rows, progress = fixing.pictures(self.source), [], Progress("fixing")
-        found = fixing.fix(self.source, self.reference, prior=self.prior, count=self.references)
+        found = fixing.fix(self.source, self.reference, prior=self.prior, count=self.references, device=self.device)
         with new_folder(self.out) as partial:
             for i, made in enumerate(found, 1):
                 io.write_png(partial / f"{made.name}.png", made.rgb)
@@ -78,6 +80,8 @@ class Improve:
     """Longer side of the photos while fitting, in pixels (default: the run's, for splats 256)."""
     target_poses: Path | None = None
     """Cameras that repaired views look from (JSON as for render --cameras; default: around the photos)."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute (auto: the CPU)."""
     seed: int = 0
     """Same input, seed and machine give the same bytes."""
     prior: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="ROLE=NAME[:WEIGHT]")] = ()
@@ -86,17 +90,19 @@ class Improve:
     """Change one setting of difix3d; may be given several times."""
 
     def run(self) -> None:
-        from halfseen.api import improving
+        from halfseen.api import evaluation, improving
         from halfseen.common.jsonfile import read_json
 
         progress, stop = Progress("improving"), Stop()
 
         def start(run: Run, estimate: Estimate | None) -> None:
-            del estimate
             for note in run.config["assumed"]:
                 say(f"note: {note}")
+            if estimate is not None:
+                say(
+                    f"estimate: {duration(estimate.seconds)}, of which {duration(estimate.before)} before the first step"
+                )
             progress.begin()
-            stop.begin()
 
         def step(snapshot: Snapshot) -> None:
             progress.update(snapshot.step, snapshot.total, f"error {snapshot.losses.get('rgb', 0):.4f}")
@@ -114,6 +120,7 @@ class Improve:
                 settings=self.set,
                 priors=self.prior,
                 target_poses=self.target_poses,
+                device=self.device,
                 on_compile=compiling(),
                 on_start=start,
                 on_snapshot=step,
@@ -124,6 +131,11 @@ class Improve:
         before, after = found["before"]["psnr"], found["after"]["psnr"]
         worst = min(found["gained"].values())
         print(f"run: {run.path}")
+        of = "its inputs" if found["views"] == evaluation.INPUTS else "held-out photos"
         print(
-            f"PSNR on {found['views']} photos: {before:.2f} before, {after:.2f} dB after; the least that a view gained is {worst:+.2f} dB"
+            f"PSNR on {of}: {before:.2f} before, {after:.2f} dB after; the least that a view gained is {worst:+.2f} dB"
         )
+        if found["views"] == evaluation.INPUTS:
+            print("it learns from these, which says little of other views: --capture measures those")
+        elif after < before:
+            print(f"it got worse: keep {self.source}")

@@ -30,7 +30,7 @@ class PriorPairs:
     families: tuple[str, ...] = ()
     """Families of worlds."""
     fields: tuple[Literal["gaussians", "hashgrid"], ...] = ()
-    """Kinds of field (default: both in turn)."""
+    """Kinds of field (default: nine of ten are gaussians)."""
     steps: int = 300
     """Steps of each fit."""
     size: tuple[int, int] = (160, 128)

@@ -94,7 +94,8 @@ class PriorTrain:
             seconds=seconds,
             track=self.track,
         ):
-            progress.update(p.step, p.total, f"loss {p.terms['loss']:.4f}")
+            # A training that had only its last numbers to come has no step.
+            progress.update(p.step, p.total, f"loss {p.terms['loss']:.4f}" if p.terms else "")
             if p.validation is not None:
                 say("held out: " + ", ".join(f"{k} {v:.4f}" for k, v in p.validation.items()))
             if p.sheet is not None:

@@ -81,7 +81,6 @@ class Reconstruct:
         def start(run: Run, estimate: Estimate | None) -> None:
             _announce(run, estimate)
             progress.begin()
-            stop.begin()
 
         def step(snapshot: Snapshot) -> None:
             progress.update(snapshot.step, snapshot.total, f"error {snapshot.losses.get('rgb', 0):.4f}")
@@ -117,6 +116,10 @@ class Reconstruct:
         _summary(run)
 
 
+# Seconds before the first step that are worth a word.
+_LONG = 5.0
+
+
 def _announce(run: Run, estimate: Estimate | None) -> None:
     """Say what was assumed, what is being done, and what it will cost, before it starts."""
     request, split = run.config["request"], run.config["split"]
@@ -134,7 +137,10 @@ def _announce(run: Run, estimate: Estimate | None) -> None:
     )
     if estimate is not None:
         peak, held = estimate.peak / 2**20, estimate.held / 2**20
-        say(f"estimate: {duration(estimate.seconds)} and {peak:.0f} MiB, of which the program holds {held:.0f} already")
+        first = f" ({duration(estimate.before)} before the first step)" if estimate.before >= _LONG else ""
+        say(
+            f"estimate: {duration(estimate.seconds)}{first} and {peak:.0f} MiB, of which the program holds {held:.0f} already"
+        )
     else:
         say(f"resuming after step {run.checkpoints()[-1]}")
 

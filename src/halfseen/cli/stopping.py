@@ -11,21 +11,18 @@ from halfseen.cli.progress import say
 
 
 class Stop:
-    """Between `begin` and `end` an interrupt is a wish that `check` grants."""
+    """From the first `check` to `end` an interrupt is a wish that `check` grants; before, there is nothing to keep."""
 
     def __init__(self) -> None:
         self.asked = False
         self._before: Any = None
 
-    def begin(self) -> None:
-        """Take over interrupts, which the main thread alone can do."""
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._note)
-
     def check(self) -> None:
-        """Between two steps: stop here if that was asked for."""
+        """Between two steps: stop here if that was asked for; from the first on, take over interrupts (the main thread alone can)."""
         if self.asked:
             raise KeyboardInterrupt
+        if self._before is None and threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._note)
 
     def end(self) -> None:
         """Give interrupts back."""

@@ -145,9 +145,14 @@ def _poses_elsewhere(capture: Capture, folder: Path) -> Capture:
     return capture
 
 
+def captures_in(folder: Path) -> list[Path]:
+    """The captures right inside a folder, by name."""
+    return [p for p in sorted(folder.iterdir()) if p.is_dir() and any(f.find(p) for f in FORMATS)]
+
+
 def _where(folder: Path) -> str:
     """Advice for a folder that is no capture: the captures right inside it, if there are any."""
-    inside = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and any(f.find(p) for f in FORMATS)]
+    inside = [p.name for p in captures_in(folder)]
     if not inside:
         return "Point at the folder that holds the photos."
     return f"Point at one of the captures inside it, such as {quote(inside[0])} (there are {len(inside)})."

@@ -24,7 +24,8 @@ def load_fixer(name_or_path: str, device: torch.device) -> Fixer:
 
         checkpoint = Path(name_or_path).suffix == weights.CHECKPOINT
         graph = difix_files.load_checkpoint(Path(name_or_path), folder) if checkpoint else difix_files.load(folder)
-        return difix.DifixFixer(graph.to(device), photos=difix_files.takes_photos(folder))
+        # The released trainer mixes views, whatever it began from.
+        return difix.DifixFixer(graph.to(device), photos=checkpoint or difix_files.takes_photos(folder))
     stored = weights.load_for(name_or_path, ROLE)
     if stored.config["recipe"] == training_paper.NAME:
         return _trained_difix(stored, device)

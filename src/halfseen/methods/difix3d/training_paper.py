@@ -23,6 +23,7 @@ from halfseen.methods.difix3d import pair_files, perceptual
 from halfseen.methods.difix3d.pair_files import Listed
 from halfseen.methods.difix3d.training import ROLE, edges
 from halfseen.metrics.image import psnr
+from halfseen.metrics.lpips import Lpips
 from halfseen.priors.contract import Batch
 from halfseen.priors.training import LoopConfig
 
@@ -55,7 +56,7 @@ class Config:
     gram: float = 0.5
     gram_from: int = 2000
     gram_ramp: int = 500
-    # Whether the U-Net keeps less for its gradients and computes it again: slower, and it fits into 24 GB.
+    # Whether the U-Net keeps less for its gradients and computes it again: slower, in less memory (how much was never measured).
     checkpointing: bool = True
     seed: int = 0
 
@@ -94,12 +95,20 @@ class DifixTask:
         if self.vgg is None:
             terms["edges"] = cfg.lpips * edges(out, truth)
         else:
-            terms["lpips"] = cfg.lpips * perceptual.distance(self.vgg, out, truth)
-            step = first // cfg.loop.batch + 1
-            share = min(1.0, max(0.0, (step - cfg.gram_from) / max(cfg.gram_ramp, 1)))
-            if cfg.gram and share:
-                terms["gram"] = cfg.gram * share * perceptual.gram(self.vgg, out, truth, rng)
+            vgg = self.vgg.to(out.device)
+            # Differences of sums as large as these have no digits left in half precision.
+            with torch.autocast(out.device.type, enabled=False):
+                terms |= self._perceived(vgg, out, truth, first, rng)
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
+
+    def _perceived(self, vgg: Lpips, out: Tensor, truth: Tensor, first: int, rng: torch.Generator) -> dict[str, Tensor]:
+        """LPIPS, and Gram matrices from their step on."""
+        cfg, terms = self.config, {"lpips": self.config.lpips * perceptual.distance(vgg, out, truth)}
+        step = first // cfg.loop.batch + 1
+        share = min(1.0, max(0.0, (step - cfg.gram_from) / max(cfg.gram_ramp, 1)))
+        if cfg.gram and share:
+            terms["gram"] = cfg.gram * share * perceptual.gram(vgg, out, truth, rng)
+        return terms
 
     def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         """PSNR of held-out pairs before and after."""
