@@ -138,10 +138,7 @@ class FixerTask:
 
     def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         """PSNR of held-out pairs before and after, with references and without, and their gain where photos saw and did not."""
-        held = self._judged()
-        out = _gains(networks["fixer"], held, "")
-        bare = networks["fixer"](inputs.bare(held[0][:, :3]), held[2])[0].clamp(0, 1)
-        out["psnr_bare"] = _psnr(bare, held[1])
+        out = _gains(networks["fixer"], self._judged(), "")
         for part in self._judged_fits():
             for name, value in _gains(networks["fixer"], part, "fits_").items():
                 out[name] = out.get(name, 0.0) + value * len(part[1]) / self._held_fits_count
@@ -220,12 +217,14 @@ def _stacked(pairs: list[Pair], device: torch.device) -> Judged:
 
 
 def _gains(net: nn.Module, held: Judged, prefix: str) -> dict[str, float]:
-    """PSNR before and after, with references and without, and what is gained where photos saw and where they did not."""
+    """PSNR before and after, with references, without, and of colours of which nothing else is known; and what is gained where photos
+    saw and where they did not."""
     shown, target, references = held
     out = {f"psnr_{prefix}before": _psnr(shown[:, :3], target)}
     fixed = net(shown, references)[0].clamp(0, 1)
     out[f"psnr_{prefix}after"] = _psnr(fixed, target)
     out[f"psnr_{prefix}alone"] = _psnr(net(shown, references[:, :0])[0].clamp(0, 1), target)
+    out[f"psnr_{prefix}bare"] = _psnr(net(inputs.bare(shown[:, :3]), references)[0].clamp(0, 1), target)
     seen = (shown[:, _SEEN] > _BY_ONE).flatten()
     before, after, truth = (t.movedim(1, -1).flatten(0, 2) for t in (shown[:, :3], fixed, target))
     for words, where in (("seen", seen), ("invented", ~seen)):
