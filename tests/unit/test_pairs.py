@@ -136,7 +136,12 @@ def test_every_family_has_both_kinds_of_field() -> None:
 
 def test_photos_that_are_fitted_are_taken_by_a_camera_and_the_truth_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitted, "_PHOTOGRAPHED", 1.0)
-    capture = fitted._capture(replace(JOB, family="chairs", views=4), generator(0, "capture"))
+    capture, flawed = fitted._captures(replace(JOB, family="chairs", views=4), generator(0, "capture"))
+    for truth, photo in zip(capture.views, flawed.views, strict=True):
+        assert not torch.equal(truth.image.read(), photo.image.read()), "exposure"
+        assert truth.camera is not None
+        assert photo.camera is not None
+        assert not torch.equal(truth.camera.c2w, photo.camera.c2w), "pose"
     taken = fitted._photographed(capture, generator(0, "taken"))
     for before, after in zip(capture.views, taken.views, strict=True):
         clean, seen = before.image.read()[..., :3], after.image.read()[..., :3]

@@ -84,13 +84,13 @@ class Job:
 def make(job: Job, folder: Path) -> None:
     """All pairs of a job, into a new folder."""
     rng = generator(0, f"fitted/{job.purpose}/{job.strategy}", job.number)
-    capture = _capture(job, rng)
+    capture, taken = _captures(job, rng)
     train, targets = _split(job, len(capture), rng)
     looks = {max(1, round(job.steps * s)) for s in _LOOKS[job.kind]}
     if job.strategy == "underfit":
         share = _UNDER[0] + (_UNDER[1] - _UNDER[0]) * float(torch.rand((), generator=rng))
         looks = {max(1, round(job.steps * share))}
-    chosen = _photographed(capture.select(train), rng)
+    chosen = _photographed(taken.select(train), rng)
     if job.strategy == "cycle":
         chosen, looks = _from_the_side(job, chosen, rng), {job.steps}
     rows = []
@@ -99,11 +99,13 @@ def make(job: Job, folder: Path) -> None:
     pair_files.write(folder, rows, job.part)
 
 
-def _capture(job: Job, rng: torch.Generator) -> Capture:
-    """The views, decoded, with what a pair needs to know."""
+def _captures(job: Job, rng: torch.Generator) -> tuple[Capture, Capture]:
+    """(truths, photos to fit) of the same views, decoded: photos of worlds have errors of pose and exposure, which no fixer could foresee
+    in a truth."""
     size = max(job.width, job.height)
     if job.capture:
-        return loading.load(formats.read([Path(job.capture)]), size)
+        read = loading.load(formats.read([Path(job.capture)]), size)
+        return read, read
     family = by_name(job.family)
     layout = "drive" if job.strategy in _DRIVES else _layout(family, rng)
     if job.strategy in _DRIVES and family.name != "outdoor":
@@ -112,15 +114,19 @@ def _capture(job: Job, rng: torch.Generator) -> Capture:
         )
     much = float(torch.rand((), generator=rng))
     flaws = sample.Imperfect(_POSE_DEGREES * much**2, _POSE_DISTANCE * much**2, _STOPS * much)
-    made = sample.capture(
-        family,
-        seed_of(job.purpose, job.number),
-        layout=layout,
-        views=job.views,
-        size=(job.width, job.height),
-        imperfect=flaws,
-    )
-    return loading.load(made, size)
+    made = [
+        sample.capture(
+            family,
+            seed_of(job.purpose, job.number),
+            layout=layout,
+            views=job.views,
+            size=(job.width, job.height),
+            imperfect=imperfect,
+        )
+        for imperfect in (sample.Imperfect(), flaws)
+    ]
+    truths, photos = (loading.load(m, size) for m in made)
+    return truths, photos
 
 
 def _photographed(capture: Capture, rng: torch.Generator) -> Capture:
@@ -218,4 +224,5 @@ def _looked_at(job: Job, field: Field, boxed: Capture, targets: Capture, step: i
 
 
 def _sized(photo: Tensor, job: Job) -> Tensor:
+    """A reference [H, W, 3] at the one size that all of a training have; another aspect is stretched."""
     return resize.resize(photo, job.width, job.height)
