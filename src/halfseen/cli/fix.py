@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from halfseen.cli.fitting import Fitting
 from halfseen.cli.progress import Progress, compiling, duration, say
-from halfseen.cli.stopping import Stop
 from halfseen.common.errors import UserError
 
 if TYPE_CHECKING:
     from halfseen.methods.contract import Estimate
     from halfseen.runs.run import Run
-    from halfseen.runs.snapshot import Snapshot
 
 _LIST = "fixed.json"
 
@@ -93,7 +92,7 @@ class Improve:
         from halfseen.api import evaluation, improving
         from halfseen.common.jsonfile import read_json
 
-        progress, stop = Progress("improving"), Stop()
+        watched = Fitting("improving")
 
         def start(run: Run, estimate: Estimate | None) -> None:
             for note in run.config["assumed"]:
@@ -102,11 +101,7 @@ class Improve:
                 say(
                     f"estimate: {duration(estimate.seconds)}, of which {duration(estimate.before)} before the first step"
                 )
-            progress.begin()
-
-        def step(snapshot: Snapshot) -> None:
-            progress.update(snapshot.step, snapshot.total, f"error {snapshot.losses.get('rgb', 0):.4f}")
-            stop.check()
+            watched.begin()
 
         try:
             run = improving.improve(
@@ -123,10 +118,10 @@ class Improve:
                 device=self.device,
                 on_compile=compiling(),
                 on_start=start,
-                on_snapshot=step,
+                on_snapshot=watched.step,
             )
         finally:
-            stop.end()
+            watched.end()
         found = read_json(run.path / improving.IMPROVED)
         before, after = found["before"]["psnr"], found["after"]["psnr"]
         worst = min(found["gained"].values())

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from halfseen.cli.progress import Progress, compiling, duration, say, seconds_of
-from halfseen.cli.stopping import Stop
+from halfseen.cli.fitting import Fitting
+from halfseen.cli.progress import compiling, duration, say, seconds_of
 from halfseen.common.errors import UserError, quote
 
 if TYPE_CHECKING:
     from halfseen.methods.contract import Estimate
     from halfseen.runs.run import Run
-    from halfseen.runs.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -76,15 +75,11 @@ class Reconstruct:
         capture = api.load(*self.capture, layout=self.format)
         name = capture.folder.resolve().name if len(self.capture) == 1 else "photos"
         out = self.out or api.default_out(name, self.method)
-        progress, stop = Progress("fitting"), Stop()
+        watched = Fitting("fitting")
 
         def start(run: Run, estimate: Estimate | None) -> None:
             _announce(run, estimate)
-            progress.begin()
-
-        def step(snapshot: Snapshot) -> None:
-            progress.update(snapshot.step, snapshot.total, f"error {snapshot.losses.get('rgb', 0):.4f}")
-            stop.check()
+            watched.begin()
 
         say(f"reading {' '.join(map(str, self.capture))}")
         try:
@@ -109,10 +104,10 @@ class Reconstruct:
                 target_poses=self.target_poses,
                 on_compile=compiling(),
                 on_start=start,
-                on_snapshot=step,
+                on_snapshot=watched.step,
             )
         finally:
-            stop.end()
+            watched.end()
         _summary(run)
 
 
