@@ -301,5 +301,13 @@ def test_the_last_pass_repairs_what_is_rendered(monkeypatch: pytest.MonkeyPatch)
     assert last is not None
     shown = truth.render(WANTED[0], background=(1.0, 1.0, 1.0))
     assert torch.allclose(last(shown, WANTED[0], (1.0, 1.0, 1.0)), 0.75 * shown.rgb, atol=1e-5)
-    assert algorithm.after(cfg, truth, capture, {"repair": {"strength": torch.tensor(0.0)}}, CPU) is None
-    assert algorithm.after(replace(cfg, post=False), truth, capture, decided, CPU) is None
+    never = {"repair": {"strength": torch.tensor(0.0)}}
+    assert algorithm.after(replace(cfg, fill=False), truth, capture, never, CPU) is None
+    assert algorithm.after(replace(cfg, post=False, fill=False), truth, capture, decided, CPU) is None
+    scene = replace(capture, mask_role=None)
+    filled = algorithm.after(cfg, truth, scene, never, CPU)
+    assert filled is not None
+    mean = torch.cat([v.image.read()[..., :3].flatten(0, 1) for v in scene.views]).mean(0)
+    wanted = shown.rgb + (1 - shown.alpha)[..., None] * (mean - 1)
+    assert torch.allclose(filled(shown, WANTED[0], (1.0, 1.0, 1.0)), wanted, atol=1e-5)
+    assert filled.facts == {}

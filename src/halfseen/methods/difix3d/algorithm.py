@@ -293,7 +293,7 @@ class LastPass:
 
 @dataclass(frozen=True)
 class Filled:
-    """A rendering before what the last pass would put behind it, and no more: the control of what that alone is worth."""
+    """A rendering before what the last pass puts behind it, and no more."""
 
     behind: Tensor | None
 

@@ -105,8 +105,8 @@ class Config:
     teach: Literal["never", "rounds", "every-step"] = "rounds"
     # Whether every rendering of the finished scene is repaired once more.
     post: bool = True
-    # Whether renderings that are not repaired are shown before the colour that repaired ones are: the control of what that is worth.
-    fill: bool = False
+    # Whether what is empty is shown before the photos' mean colour, also where nothing is worth repairing (ours: a white hole is worse).
+    fill: bool = True
     # Photos that are shown to the fixer beside a rendering, nearest first.
     references: int = 1
     # How often a repair is repaired again within one call: 1 is the paper's single step; more cost what a sampler of so many costs.
@@ -136,12 +136,15 @@ class Config:
 
 
 PLUS = Config()
+# What is in the field, and nothing after it.
+FIELD = replace(PLUS, post=False, fill=False)
 VARIANTS = {
     "plus": PLUS,
-    "progressive": replace(PLUS, post=False),
-    "at-once": replace(PLUS, post=False, updates=Updates(rounds=1, creep=False)),
+    "progressive": FIELD,
+    "at-once": replace(FIELD, updates=Updates(rounds=1, creep=False)),
     "renders-only": replace(PLUS, teach="never"),
-    "per-step": replace(PLUS, post=False, teach="every-step"),
-    "base": replace(PLUS, teach="never", post=False),
-    "filled": replace(PLUS, teach="never", post=False, fill=True),
+    "per-step": replace(FIELD, teach="every-step"),
+    "base": replace(FIELD, teach="never"),
+    # The control of what the last pass's colour alone is worth.
+    "filled": replace(FIELD, teach="never", fill=True),
 }
