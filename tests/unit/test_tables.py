@@ -12,6 +12,7 @@ def test_a_row_is_measured_by_its_own_base_too():
     found = []
     for row, base, swd in (("base, gaussians", "", 5.0), ("plus, gaussians", "base, gaussians", 3.0)):
         metrics = {"psnr": 20.0 + 2 * (row[0] == "p"), "swd": swd, "swd_floor": 1.0}
+        metrics |= {"psnr_unsharp": 19.0, "swd_unsharp": 2.5, "psnr_noise": 19.0, "swd_noise": 7.0}
         found.append({"row": row, "way": {"base": base}, "scene": "a", "seed": 0, "views": 3, "metrics": metrics})
     known = {c["row"]: c["metrics"] for c in tables.normalised(found)}
     assert known["plus, gaussians"]["swd_of_base"] == pytest.approx(0.5)
@@ -22,6 +23,11 @@ def test_a_row_is_measured_by_its_own_base_too():
     assert share["met"]
     gain = next(a for name, a in aims.items() if "over its base, gaussians" in name)
     assert gain["value"] == pytest.approx(2.0)
+    tricked = {n: next(a for name, a in aims.items() if n in name) for n in ("unsharp mask", "matched noise")}
+    assert tricked["unsharp mask"]["value"] == pytest.approx(0.5), "sharpening the base comes nearer"
+    assert not tricked["unsharp mask"]["met"]
+    assert tricked["matched noise"]["value"] == pytest.approx(-4.0)
+    assert tricked["matched noise"]["met"]
 
 
 def test_depth_is_read_as_a_share_and_objects_apart_from_scenes():
