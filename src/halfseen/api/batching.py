@@ -39,9 +39,7 @@ def read_list(path: Path, shared: Mapping[str, Any]) -> list[Unit]:
     Paths are relative to the list. `shared` options hold where an entry says nothing else.
     """
     try:
-        text = (
-            "\n".join(p.name for p in formats.captures_in(path)) if path.is_dir() else path.read_text(encoding="utf-8")
-        )
+        entries = _in_folder(path) if path.is_dir() else _entries(path, path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"the list {quote(str(path))} cannot be read",
@@ -49,7 +47,6 @@ def read_list(path: Path, shared: Mapping[str, Any]) -> list[Unit]:
             accepted="a folder of captures, a text file with a capture on each line, or JSON",
             do="Check the path.",
         ) from error
-    entries = _entries(path, text)
     if not entries:
         raise UserError(
             f"the list {quote(str(path))} is empty", got="no capture", accepted="one on each line", do="Add some."
@@ -68,13 +65,18 @@ def read_list(path: Path, shared: Mapping[str, Any]) -> list[Unit]:
                 accepted=", ".join([_CAPTURE, _NAME, *OPTIONS]),
                 do="Correct it.",
             )
-        capture = ((path if path.is_dir() else path.parent) / entry[_CAPTURE]).resolve()
+        capture = (path.parent / entry[_CAPTURE]).resolve()
         options = {**shared, **{k: v for k, v in entry.items() if k in OPTIONS}}
         name = str(entry.get(_NAME, capture.name))
         if Path(name).name != name or name in ("", ".", ".."):
             raise UserError("a name is no name of a folder", got=quote(name), accepted="no slashes", do="Change it.")
         found.append(Unit(name, Task(str(capture), options)))
     return found
+
+
+def _in_folder(folder: Path) -> list[dict[str, Any]]:
+    """An entry for each capture right inside, wherever it is a link to."""
+    return [{_CAPTURE: str(p.absolute()), _NAME: p.name} for p in formats.captures_in(folder)]
 
 
 def _entries(path: Path, text: str) -> list[dict[str, Any]]:

@@ -62,7 +62,8 @@ def improve(
 
     A run brings its own photos; with its capture, what it held out is measured before and after, and never learned from.
     """
-    photos, where = formats.read([Path(capture)]) if isinstance(capture, str | Path) else capture, device_named(device)
+    where = device_named(device)
+    photos = formats.read([Path(capture)]) if isinstance(capture, str | Path) else capture
     size = max_size or _size_of(Path(source))
     field, selected, held_out, split, frame = _begin(Path(source), photos, size)
     loaded = loading.load(selected, size)

@@ -14,14 +14,13 @@ from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
 from halfseen.data import formats
 from halfseen.methods.difix3d import fitted, pair_files
-from halfseen.methods.difix3d.fitted import STRATEGIES, Job, Kind, Strategy
+from halfseen.methods.difix3d.fitted import DRIVES, STRATEGIES, Job, Kind, Strategy
 from halfseen.scale import units
 from halfseen.scale.units import Backend, Report, Unit
 from halfseen.worlds.seeds import Purpose
 
 # How often each strategy is chosen where none is named; drives are needed for the last two.
 _OFTEN: dict[Strategy, float] = {"sparse": 0.6, "underfit": 0.2, "cycle": 0.08, "cross": 0.12}
-_DRIVES = ("cycle", "cross")
 _DIGITS = 8
 _T = TypeVar("_T", bound=str)
 # How often each kind of field is fitted where none is named: a hash grid and the looks at its fog take ten times as long.
@@ -47,7 +46,7 @@ def jobs(
     """`count` jobs by the part that they are for; job n follows from n. Captures take turns; without any, worlds of train seeds."""
     for path in captures:
         formats.read([path]).cameras()
-    if captures and not set(strategies or STRATEGIES) - set(_DRIVES):
+    if captures and not set(strategies or STRATEGIES) - set(DRIVES):
         raise UserError(
             "these pairs need a drive",
             got=", ".join(strategies),
@@ -60,11 +59,11 @@ def jobs(
         test = _is_test(number % len(captures) if captures else number)
         purpose: Purpose = "validation" if test else "train"
         part: Literal["train", "test"] = "test" if test else "train"
-        some = [s for s in strategies or STRATEGIES if not (captures and s in _DRIVES)]
+        some = [s for s in strategies or STRATEGIES if not (captures and s in DRIVES)]
         strategy = _drawn("strategy", number, {s: _OFTEN[s] for s in some})
         kind = kinds[number % len(kinds)] if kinds else _drawn("kind", number, _KINDS)
         places = families or _FAMILIES
-        family = OUTDOOR if strategy in _DRIVES else places[number % len(places)]
+        family = OUTDOOR if strategy in DRIVES else places[number % len(places)]
         capture = str(captures[number % len(captures)].resolve()) if captures else ""
         job = Job(strategy, kind, number, "" if captures else family, capture, purpose, part)
         out[part].append(replace(job, steps=steps, width=size[0], height=size[1]))

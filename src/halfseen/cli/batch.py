@@ -17,7 +17,7 @@ class Batch:
     """Rebuild many captures, one run each. The same command goes on where it stopped."""
 
     list: tyro.conf.Positional[Path]
-    """A text file with a capture on each line, or JSON: [{"capture": "a/", "views": 3}, ...]."""
+    """A folder of captures, a text file with a capture on each line, or JSON: [{"capture": "a/", "views": 3}, ...]."""
     out: Path
     """The folder of the runs."""
     method: Literal["auto", "plain", "diffusionerf", "difix3d"] = "auto"

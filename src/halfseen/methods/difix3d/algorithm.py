@@ -257,8 +257,7 @@ def _marked(taught: Teaching | None, snapshot: Snapshot) -> Snapshot:
     numbers = {"strength": taught.strength, "accepted": spent.share}
     costs = {"prior_calls": float(spent.calls), "prior_seconds": spent.seconds}
     # Seconds are no two times the same, and a checkpoint's bytes are.
-    kept = {**numbers, "calls": spent.calls, "checked": spent.checked}
-    kept["accepted"] = spent.accepted
+    kept = {"strength": taught.strength, "calls": spent.calls, "checked": spent.checked, "accepted": spent.accepted}
 
     def state() -> State:
         out = {**snapshot.state(), _DECIDED: {k: torch.tensor(v, dtype=torch.float64) for k, v in kept.items()}}

@@ -47,7 +47,7 @@ _INPUTS, _HELD = (3, 3, 4, 6), 4
 _FORWARD = 0.95
 # PSNR (dB) between which a rendering teaches repair: below are views of what no photo saw, grey beside the truth.
 _TEACHES = (13.0, 36.0)
-_DRIVES = ("cycle", "cross")
+DRIVES = ("cycle", "cross")
 # Share of sparse fits whose inputs are evenly spread, as protocols have them; the others' are drawn.
 _EVENLY = 0.5
 # The worst of what worlds lack: stops of exposure, degrees and world units that poses are off (the last two mostly much less).
@@ -107,8 +107,8 @@ def _captures(job: Job, rng: torch.Generator) -> tuple[Capture, Capture]:
         read = loading.load(formats.read([Path(job.capture)]), size)
         return read, read
     family = by_name(job.family)
-    layout = "drive" if job.strategy in _DRIVES else _layout(family, rng)
-    if job.strategy in _DRIVES and family.name != "outdoor":
+    layout = "drive" if job.strategy in DRIVES else _layout(family, rng)
+    if job.strategy in DRIVES and family.name != "outdoor":
         raise UserError(
             "this strategy needs a drive", got=quote(job.family), accepted="the family outdoor", do="Change --families."
         )
