@@ -32,10 +32,11 @@ from halfseen.data import load as loading
 from halfseen.data.capture import Capture, Split
 from halfseen.data.normalise import Frame
 from halfseen.export.measured import headline
+from halfseen.fields import kinds
 from halfseen.images import io
 from halfseen.methods.contract import Estimate, Method, OnCompile
 from halfseen.methods.difix3d import creeping
-from halfseen.poses import framing
+from halfseen.poses import framing, one_photo
 from halfseen.priors import weights
 from halfseen.runs import provenance
 from halfseen.runs import run as runs
@@ -77,6 +78,8 @@ def reconstruct(
     settings: tuple[str, ...] = (),
     priors: tuple[str, ...] = (),
     target_poses: str | Path | None = None,
+    fov: float | None = None,
+    distance: float | None = None,
     on_compile: OnCompile = lambda done, parts: None,
     on_start: Callable[[Run, Estimate | None], None] = lambda run, estimate: None,
     on_snapshot: Callable[[Snapshot], None] = lambda snapshot: None,
@@ -85,14 +88,14 @@ def reconstruct(
 
     A `budget` in seconds becomes a number of steps by timing a few of them here, so that the run can be repeated by its steps;
     with `steps`, whichever ends first. Photos are fitted at `max_size` pixels on their longer side (256, or what the method's paper has
-    where `profile` is paper). `target_poses` is a file of cameras that repaired views look from. A run that is resumed keeps the number of steps that its budget came to.
+    where `profile` is paper). A single photo without a camera gets one: `fov` degrees wide, `distance` units before the object. `target_poses` is a file of cameras that repaired views look from. A run that is resumed keeps the number of steps that its budget came to.
     """
     if not isinstance(capture, Capture):
         capture = formats.read([Path(capture)])
-    capture.cameras()
     if resume and method == "auto" and out is not None:
         method = str(runs.open_run(Path(out)).config["request"]["method"])
     chosen = method_named(method)
+    capture = _with_cameras(capture, chosen, fov, distance)
     split = protocols.choose(capture, views, view_ids, split_by)
     if resume and views is None and view_ids is None and split_by is None and out is not None:
         split = _split_of(runs.open_run(Path(out)), len(capture))
@@ -108,6 +111,15 @@ def reconstruct(
     if not run.finished:
         fit_run(run, chosen, where, on_compile, on_start, on_snapshot, capture.select(thinned(split.test)))
     return run
+
+
+def _with_cameras(capture: Capture, method: Method, fov: float | None, distance: float | None) -> Capture:
+    """The capture with cameras: of a single photo of an object what is missing is assumed, where the method can do with that."""
+    given = fov is not None or distance is not None
+    if given or (not capture.posed and len(capture) == 1 and method.one_photo):
+        capture = one_photo.posed(capture, fov, distance)
+    capture.cameras()
+    return capture
 
 
 def _create(
@@ -153,7 +165,7 @@ def describe(
     return {
         "request": configs.to_plain(request),
         "method": configs.to_plain(cfg),
-        "field": {"kind": request.field, "config": configs.to_plain(method.field_config(cfg))},
+        "field": _field(method.field_config(cfg)),
         "to_user": frame.to_box.inverse().to_plain(),
         "normalised_by": frame.source,
         "background": None if loaded.background is None else list(loaded.background),
@@ -162,6 +174,11 @@ def describe(
         "work_sizes": sorted({(v.image.width, v.image.height) for v in loaded.views}),
         "assumed": [*loaded.notes, *asked],
     }
+
+
+def _field(config: kinds.Config) -> dict[str, Any]:
+    """A field's config as config.json has it. It tells its own kind: some variants predict another than was asked for."""
+    return {"kind": kinds.kind_of_config(config), "config": configs.to_plain(config)}
 
 
 def targets_setting(method: Method, path: Path, capture: Capture) -> str:

@@ -14,9 +14,10 @@ from halfseen.data.capture import Capture, Split
 from halfseen.methods.contract import Method
 from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
 from halfseen.methods.difix3d.algorithm import METHOD as DIFIX3D
+from halfseen.methods.nerfdiff.algorithm import METHOD as NERFDIFF
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
 
-METHODS: tuple[Method, ...] = (PLAIN, DIFFUSIONERF, DIFIX3D)
+METHODS: tuple[Method, ...] = (PLAIN, DIFFUSIONERF, DIFIX3D, NERFDIFF)
 # What `--method auto` means until a rule chooses among several methods.
 AUTO = "plain"
 DEFAULT_MAX_SIZE = 256

@@ -25,7 +25,7 @@ class Reconstruct:
     """A folder in any supported layout, photos, or a video."""
     out: Path | None = None
     """The run folder (default: runs/CAPTURE-METHOD)."""
-    method: Literal["auto", "plain", "diffusionerf", "difix3d"] = "auto"
+    method: Literal["auto", "plain", "diffusionerf", "difix3d", "nerfdiff"] = "auto"
     """Which system rebuilds the scene; auto is plain for now."""
     variant: str | None = None
     """A variant of the method (plain: classic, basic; diffusionerf: prior, geometric, geometric-prior; difix3d: plus, progressive, at-once, renders-only, per-step, base, filled)."""
@@ -55,6 +55,10 @@ class Reconstruct:
     """Use another prior (a name from 'halfseen prior list', or a folder), or another weight for it."""
     target_poses: Path | None = None
     """Cameras that difix3d's repaired views look from (JSON as for render --cameras; default: around the photos)."""
+    fov: float | None = None
+    """Horizontal opening angle in degrees of a single photo without a camera (default: what its EXIF data say, else 50)."""
+    distance: float | None = None
+    """How far before such a photo's camera the object is, in any unit; that is the scene's scale (default: 2)."""
     resume: bool = False
     """Go on with the run in --out where it stopped."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="A.B=C")] = ()
@@ -102,6 +106,8 @@ class Reconstruct:
                 settings=self.set,
                 priors=self.prior,
                 target_poses=self.target_poses,
+                fov=self.fov,
+                distance=self.distance,
                 on_compile=compiling(),
                 on_start=start,
                 on_snapshot=watched.step,
@@ -128,7 +134,7 @@ def _announce(run: Run, estimate: Estimate | None) -> None:
         f"{len(split['train'])} input views ({split['name']}), photos {sizes('photo_sizes')}, work size {sizes('work_sizes')}"
     )
     say(
-        f"method {request['method']} {request['variant']}, field {request['field']}; scene found by {run.config['normalised_by']}"
+        f"method {request['method']} {request['variant']}, field {run.config['field']['kind']}; scene found by {run.config['normalised_by']}"
     )
     if estimate is not None:
         peak, held = estimate.peak / 2**20, estimate.held / 2**20

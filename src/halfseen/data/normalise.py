@@ -129,6 +129,8 @@ def _focus(capture: Capture, cameras: Cameras, measured: float | None) -> tuple[
         # Views of a room can look past one another and meet in mid-air: what is known of depth has the last word.
         if met and (depth is None or depth[0] <= MAX_DISAGREEMENT * float(ahead.median())):
             return point, "where the optical axes meet"
+    if len(cameras) == 1 and depth is None and _sees_origin(cameras):
+        return cameras.c2w.new_zeros(3), "the origin of its file, which the camera sees"
     centre = cameras.centres.mean(0)
     forward = torch.nn.functional.normalize(cameras.forward.mean(0), dim=0)
     if not bool(torch.isfinite(forward).all()) or float(forward.norm()) == 0:
@@ -154,6 +156,12 @@ def known_depth(capture: Capture) -> tuple[float, str] | None:
     return None
 
 
+def _sees_origin(camera: Cameras) -> bool:
+    """Whether the origin lies in the picture of a batch-of-one camera."""
+    pixels, z = rays.project(camera, camera.c2w.new_zeros(1, 3))
+    return bool(rays.in_frame(camera, pixels, z)[0, 0])
+
+
 def _guessed_depth(cameras: Cameras) -> tuple[float, str]:
     """How far ahead the scene may lie, from the cameras alone, and why."""
     if len(cameras) > 1:
@@ -166,9 +174,6 @@ def _guessed_depth(cameras: Cameras) -> tuple[float, str]:
                 BASELINES_TO_SCENE * spacing,
                 f"{BASELINES_TO_SCENE:g} times the distance between neighbouring cameras",
             )
-    distance = float(cameras.centres[0].norm())
-    if len(cameras) == 1 and distance > 0 and float(cameras.forward[0] @ cameras.centres[0]) < 0:
-        return distance, "the distance of the camera from the origin of its file"
     return 1.0, "one unit ahead, because nothing tells the scale"
 
 

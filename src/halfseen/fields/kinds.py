@@ -8,23 +8,36 @@ from torch import Tensor
 from halfseen.cameras.cameras import Cameras
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.errors import UserError, quote
-from halfseen.fields import gaussians, hashgrid, triplane
+from halfseen.fields import gaussians, hashgrid, projection, triplane
 from halfseen.fields.gaussian_seeds import Seeds
 from halfseen.fields.hull import Hull
 
-Config = hashgrid.Config | triplane.Config | gaussians.Config
-AnyField = hashgrid.HashGrid | triplane.Triplane | gaussians.Gaussians
-CONFIGS: dict[str, type[hashgrid.Config] | type[triplane.Config] | type[gaussians.Config]] = {
+Config = hashgrid.Config | triplane.Config | gaussians.Config | projection.Config
+AnyField = hashgrid.HashGrid | triplane.Triplane | gaussians.Gaussians | projection.Projection
+CONFIGS: dict[str, type[Config]] = {
     "hashgrid": hashgrid.Config,
     "triplane": triplane.Config,
     "gaussians": gaussians.Config,
+    "projection": projection.Config,
 }
+# The kinds that can be fitted from nothing; what is left is what a network predicts.
+FITTED = ("hashgrid", "triplane", "gaussians")
 
 
 def kind_of(field: object) -> str:
     """The name of a field's kind."""
-    kinds = {"hashgrid": hashgrid.HashGrid, "triplane": triplane.Triplane, "gaussians": gaussians.Gaussians}
+    kinds = {
+        "hashgrid": hashgrid.HashGrid,
+        "triplane": triplane.Triplane,
+        "gaussians": gaussians.Gaussians,
+        "projection": projection.Projection,
+    }
     return next(name for name, kind in kinds.items() if isinstance(field, kind))
+
+
+def kind_of_config(config: Config) -> str:
+    """The name of the kind of field that a config is of."""
+    return next(name for name, kind in CONFIGS.items() if isinstance(config, kind))
 
 
 def create(
@@ -42,6 +55,8 @@ def create(
         return hashgrid.create(to_user, config, seed, device, cameras, hull)
     if isinstance(config, triplane.Config):
         return triplane.create(to_user, config, seed, device, cameras)
+    if isinstance(config, projection.Config):
+        return projection.create(to_user, config, seed, device)
     return gaussians.create(to_user, config, seed, device, cameras, seeds, hull)
 
 
@@ -74,6 +89,8 @@ def restore(
         return hashgrid.restore(state, to_user, config, device)
     if isinstance(config, triplane.Config):
         return triplane.restore(state, to_user, config, device)
+    if isinstance(config, projection.Config):
+        return projection.restore(state, to_user, config, device)
     field = gaussians.restore(state, to_user, config, device)
     if cameras is not None:
         field.watch(cameras, hull)

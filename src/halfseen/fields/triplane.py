@@ -15,14 +15,12 @@ from halfseen.cameras.rays import Rays
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.config import within
 from halfseen.common.rng import generator as make_generator
-from halfseen.fields import decoder, samplers, volumetric
+from halfseen.fields import decoder, planes, samplers, volumetric
 from halfseen.fields.contract import BLACK, Background, Rendering, Window
 from halfseen.fields.operators import Marched
 
 # Spread of the first features.
 _START = 0.1
-# The axes of a position that index each plane.
-_AXES = ((0, 1), (0, 2), (1, 2))
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,9 @@ class Triplane:
 
     def __init__(self, tensors: dict[str, Tensor], to_user: Similarity, config: Config) -> None:
         self.planes = tensors["planes"].requires_grad_()  # [3, C, R, R]: rows are the plane's second axis
-        self.weights = {k: v.requires_grad_() for k, v in tensors.items() if k != "planes"}
+        # [3, 4] from box points to where the planes are: the axes of a photo's camera, where a network predicted them.
+        self.into = tensors["into"]
+        self.weights = {k: v.requires_grad_() for k, v in tensors.items() if k not in ("planes", "into")}
         self.to_user, self.config, self.bounded = to_user, config, bool(config.bounded)
 
     @property
@@ -76,17 +76,19 @@ class Triplane:
 
     def sample(self, ray: Rays, generator: torch.Generator | None) -> Marched:
         """See `volumetric.Medium`."""
+        if self.config.sampling.kind == "proposed":
+            return planes.sampled(ray, self.into, self.config.sampling, self._density, generator)
         return samplers.resample(ray, self.config.sampling, lambda x: self.look(x)[0], generator, bounded=self.bounded)
 
-    def look(self, xyz: Tensor) -> tuple[Tensor, None]:
-        """See `volumetric.Medium`."""
+    def look(self, xyz: Tensor) -> tuple[Tensor, Tensor]:
+        """See `volumetric.Medium`: features are worth keeping."""
         with torch.no_grad():
             features = self._features(xyz)
-            return self._inside(decoder.look(features, xyz, self.weights, self.config.decoder), xyz), None
+            return self._inside(decoder.look(features, xyz, self.weights, self.config.decoder), xyz), features
 
-    def query(self, xyz: Tensor, known: None, directions: Tensor, samples: Marched) -> tuple[Tensor, Tensor]:
-        """See `volumetric.Medium`."""
-        features = self._features(xyz)
+    def query(self, xyz: Tensor, known: Tensor | None, directions: Tensor, samples: Marched) -> tuple[Tensor, Tensor]:
+        """See `volumetric.Medium`. With gradients features are looked up anew."""
+        features = self._features(xyz) if known is None or torch.is_grad_enabled() else known
         density, colour = decoder.decode(features, xyz, directions, samples, self.weights, self.config.decoder)
         return self._inside(density, xyz), colour
 
@@ -104,20 +106,37 @@ class Triplane:
 
     def state(self) -> dict[str, Tensor]:
         """See `contract.Field`."""
-        return {"planes": self.planes, **self.weights}
+        return {"planes": self.planes, "into": self.into, **self.weights}
 
     def after_step(self, step: int, stats: dict[str, Tensor]) -> None:
         """Nothing changes."""
 
+    def _density(self, at: Tensor) -> Tensor:
+        """Densities [S], of lengths where the planes are, at positions [S, 3] there."""
+        with torch.no_grad():
+            found = planes.features(self.planes[None], at[None])[0].contiguous()
+            return planes.inside(decoder.look(found, at, self.weights, self.config.decoder), at)
+
     def _features(self, xyz: Tensor) -> Tensor:
-        at = 2 * volumetric.normalised(xyz, bounded=self.bounded) - 1
-        grid = torch.stack([at[:, axes] for axes in _AXES])[:, None]
-        found = F.grid_sample(self.planes, grid, align_corners=False, padding_mode="border")
-        return found[:, :, 0].sum(0).T.contiguous()
+        at = 2 * volumetric.normalised(planes.where(xyz, self.into), bounded=self.bounded) - 1
+        return planes.features(self.planes[None], at[None])[0].contiguous()
 
     def _inside(self, density: Tensor, xyz: Tensor) -> Tensor:
-        """A bounded field is empty outside of its box."""
-        return torch.where((xyz.abs() <= 1).all(-1), density, torch.zeros_like(density)) if self.bounded else density
+        """As box lengths have it; a bounded field is empty outside of its planes' cube."""
+        density = density * planes.scale_of(self.into)
+        return planes.inside(density, planes.where(xyz, self.into)) if self.bounded else density
+
+
+def of_planes(
+    found: Tensor, weights: dict[str, Tensor], to_planes: Similarity, to_user: Similarity, config: Config
+) -> Triplane:
+    """The field of planes [3, C, R, R] and decoder's weights that were made elsewhere; `to_planes` is from the box to where they are."""
+    into = to_planes.matrix()[:3].to(found)
+    side = config.side
+    if found.shape[-1] != side:
+        found = F.interpolate(found, (side, side), mode="bilinear", align_corners=False)
+    tensors = {"planes": found, "into": into, **weights}
+    return Triplane({k: v.detach().clone() for k, v in tensors.items()}, to_user, config)
 
 
 def create(
@@ -125,8 +144,8 @@ def create(
 ) -> Triplane:
     """Planes of small noise."""
     rng = make_generator(seed, "triplane")
-    planes = _START * torch.randn(3, config.channels, config.side, config.side, generator=rng)
-    tensors = {"planes": planes, **decoder.create(config.decoder, config.channels, rng)}
+    first = _START * torch.randn(3, config.channels, config.side, config.side, generator=rng)
+    tensors = {"planes": first, "into": torch.eye(4)[:3], **decoder.create(config.decoder, config.channels, rng)}
     return Triplane({k: v.to(device) for k, v in tensors.items()}, to_user, config)
 
 

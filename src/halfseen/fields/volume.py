@@ -23,6 +23,8 @@ _FRONT_GAP = 1.5
 _NEAR_SHARE, _FAR = 0.05, 60.0
 # Points of contracted space nearer to its faces than this are taken to be this near.
 _FACE = 1e-3
+# Directions are not taken to be nearer to parallel to a face than this.
+_PARALLEL = 1e-9
 
 
 def reach(distance: Tensor, *, bounded: bool) -> tuple[Tensor, Tensor]:
@@ -33,13 +35,22 @@ def reach(distance: Tensor, *, bounded: bool) -> tuple[Tensor, Tensor]:
     return near, torch.full_like(near, _FAR)
 
 
+def through_cube(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """(near, far) [P] where rays enter and leave [-1, 1]^3; equal for those that miss it."""
+    near_share = _NEAR_SHARE * origins.norm(dim=-1)
+    safe = torch.where(directions.abs() < _PARALLEL, torch.full_like(directions, _PARALLEL), directions)
+    first, second = (-1 - origins) / safe, (1 - origins) / safe
+    near = torch.maximum(torch.minimum(first, second).amax(-1), near_share)
+    return near, torch.maximum(torch.maximum(first, second).amin(-1), near)
+
+
 def intervals(distance: Tensor, count: int, generator: torch.Generator | None, *, bounded: bool) -> Tensor:
     """Borders of `count` intervals [P, count + 1] along rays whose origins are `distance` [P] from the box's centre.
 
     Bounded: linear through the cube. Else linear up to and through the centre's neighbourhood, and linear in disparity
     behind it. With a generator, inner borders are jittered by up to half an interval, so that fitting sees every distance.
     """
-    u = _jittered(distance, count, generator)
+    u = jittered(distance, count, generator)
     near, far = reach(distance, bounded=bounded)
     if bounded:
         return near[:, None] + (far - near)[:, None] * u
@@ -52,7 +63,7 @@ def intervals(distance: Tensor, count: int, generator: torch.Generator | None, *
     return torch.where(u < edges[1], first, torch.where(u < edges[2], middle, 1 / inverse.clamp_min(1 / (2 * _FAR))))
 
 
-def _jittered(distance: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
+def jittered(distance: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
     """Borders in [0, 1], [P, count + 1]; the first and the last stay where they are."""
     u = torch.linspace(0, 1, count + 1, device=distance.device).expand(len(distance), -1)
     if generator is not None:

@@ -65,6 +65,7 @@ class Method:
     estimate: Callable[[Capture, Similarity, Any, torch.device], Estimate]
     reconstruct: Reconstruct
     warm_up: WarmUp
+    one_photo: bool = False  # whether a single photo without a camera will do
     roles: tuple[str, ...] = ()  # of priors that it can use
     priors_of: Callable[[Any], tuple[str, ...]] = lambda cfg: ()  # names or folders of the priors that a config uses
     # (config, role, name or path, weight or None for its own)

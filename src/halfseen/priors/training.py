@@ -135,7 +135,8 @@ def train(
     for net in nets.values():
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     step, started, ema, optimiser = _start(nets, cfg, folder, begin)
-    wrapped = {k: accel.prepare(n) for k, n in nets.items()}
+    # What does not learn has no gradients to share.
+    wrapped = {k: accel.prepare(n) if _learns(n) else n for k, n in nets.items()}
     began, first = time.monotonic(), step
     if step >= cfg.steps and not _judged(folder, step):
         # It was stopped between its last checkpoint and its last numbers.
@@ -168,6 +169,10 @@ def train(
         yield Progress(step, cfg.steps, values, found, sheet, saved)
 
 
+def _learns(network: nn.Module) -> bool:
+    return any(p.requires_grad for p in network.parameters())
+
+
 def _start(
     nets: Mapping[str, nn.Module], cfg: LoopConfig, folder: Path, begin: Begin | None
 ) -> tuple[int, int, Ema, torch.optim.Optimizer]:
@@ -197,8 +202,9 @@ def _as(parameter: Tensor, value: Tensor) -> Tensor:
 
 
 def _put(nets: Mapping[str, nn.Module], weights: Mapping[str, Tensor]) -> None:
-    """Load `network.parameter` tensors, whole."""
-    own = named(nets)
+    """Load `network.parameter` tensors, whole. Networks of which there are none stay as they are, if there are any of others."""
+    there = {name.partition(".")[0] for name in weights}
+    own = named({k: n for k, n in nets.items() if k in there} or nets)
     if set(own) != set(weights) or any(own[k].shape != weights[k].shape for k in own):
         odd = sorted(set(own) ^ set(weights))[:3] or ["shapes"]
         raise UserError(

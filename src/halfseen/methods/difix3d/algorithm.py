@@ -36,10 +36,10 @@ from halfseen.methods.difix3d.config import VARIANTS, Config
 from halfseen.methods.difix3d.fixers import load_fixer
 from halfseen.methods.difix3d.inputs import Witnesses
 from halfseen.methods.difix3d.repairing import Repairer
-from halfseen.methods.difix3d.teaching import Lesson
 from halfseen.methods.photometric import config as photometric
-from halfseen.methods.photometric import cost, fit, warming
+from halfseen.methods.photometric import cost, fit, lessons, warming
 from halfseen.methods.photometric.fit import Fit, Phase
+from halfseen.methods.photometric.lessons import Lesson
 from halfseen.priors.networks.fixer_small import CHANNELS
 from halfseen.runs.snapshot import Knobs, Snapshot, State
 
@@ -127,7 +127,7 @@ def _decide(
         if _KNOWN in tensors:
             photos = [v.image.read()[..., :3] for v in capture.views]
             known = inputs.restored(tensors[_KNOWN], photos, capture.cameras())
-        return Teaching(repairer, stored["strength"], teaching.restored(tensors, _LESSON), known)
+        return Teaching(repairer, stored["strength"], lessons.restored(tensors, _LESSON), known)
     found = trial.gains(capture, to_user, cfg, seed, repairer, device)
     # What is told of the guard from here on is what it let through of lessons.
     repairer.spent.checked = repairer.spent.accepted = 0
@@ -172,7 +172,7 @@ def _learn(going: Fit, wanted: Cameras, cfg: Config, taught: Teaching, number: i
     taught.known = repairing.known_of(going.field, going.capture)
     cameras = creeping.crept(captured, wanted, cfg.updates, number, taught.known.unit, going.field.to_user)
     new = _prepared(going, cameras, cfg, taught, number)
-    taught.lesson = teaching.joined(taught.lesson, new, cfg.updates.keep)
+    taught.lesson = lessons.joined(taught.lesson, new, cfg.updates.keep)
 
 
 def _prepared(going: Fit, cameras: Cameras, cfg: Config, taught: Teaching, number: int) -> Lesson:
@@ -186,7 +186,9 @@ def _prepared(going: Fit, cameras: Cameras, cfg: Config, taught: Teaching, numbe
 def _lesson(going: Fit, cfg: Config, seed: int, taught: Teaching, step: int) -> dict[str, Tensor]:
     """The term of a step on the lesson of the round."""
     assert taught.lesson is not None
-    return teaching.term(going, taught.lesson, cfg.updates, cfg.fit, generator(seed, "difix3d", step))
+    return lessons.term(
+        going, taught.lesson, cfg.updates.share, cfg.updates.weight, cfg.fit, generator(seed, "difix3d", step)
+    )
 
 
 def _fresh(going: Fit, wanted: Cameras, cfg: Config, seed: int, taught: Teaching, step: int) -> dict[str, Tensor]:
@@ -201,7 +203,9 @@ def _fresh(going: Fit, wanted: Cameras, cfg: Config, seed: int, taught: Teaching
     start = creeping.starts(captured, target, taught.known.unit)
     camera = replace(target, c2w=creeping.between(start, target.c2w, reach))
     taught.lesson = _prepared(going, camera, cfg, taught, step)
-    return teaching.term(going, taught.lesson, cfg.updates, cfg.fit, generator(seed, "difix3d", step))
+    return lessons.term(
+        going, taught.lesson, cfg.updates.share, cfg.updates.weight, cfg.fit, generator(seed, "difix3d", step)
+    )
 
 
 def _tuned(
@@ -362,7 +366,7 @@ def with_prior(cfg: Config, role: str, name: str, weight: float | None) -> Confi
 METHOD = Method(
     name="difix3d",
     variants=VARIANTS,
-    fields=tuple(kinds.CONFIGS),
+    fields=kinds.FITTED,
     config=Config,
     resolve=resolve,
     field_config=lambda cfg: photometric.field_config(cfg.fit),

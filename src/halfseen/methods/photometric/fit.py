@@ -159,7 +159,7 @@ def panels(fit: Fit) -> dict[str, Tensor]:
 def begun(field: kinds.AnyField) -> State:
     """What a checkpoint would keep of a fit that came to this field, however that was."""
     return {
-        "field": field.state(),
+        "field": {k: v.detach() for k, v in field.state().items()},
         "loop": {"per_ray": torch.tensor(rays.FIRST_PER_RAY, dtype=torch.float64)},
     }
 

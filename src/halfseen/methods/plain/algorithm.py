@@ -41,7 +41,7 @@ def reconstruct(
 METHOD = Method(
     name="plain",
     variants=VARIANTS,
-    fields=tuple(kinds.CONFIGS),
+    fields=kinds.FITTED,
     config=Config,
     resolve=config.resolve,
     field_config=config.field_config,

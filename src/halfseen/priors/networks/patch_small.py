@@ -6,7 +6,6 @@ local matter: there is no attention, and coarse levels are few.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -15,9 +14,7 @@ from torch.nn import functional as F
 
 from halfseen.common.config import within
 from halfseen.priors.networks.blocks import GROUP, Block
-
-# log-SNR is shown to the network as sines and cosines of so many frequencies from this base up (cycles for each unit), so many to an octave.
-_FREQUENCIES, _BASE, _OCTAVE = 16, 0.05, 4
+from halfseen.priors.networks.clock import FREQUENCIES, waves
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class PatchSmall(nn.Module):
         super().__init__()
         self.config = config
         widths, time = config.widths, config.time
-        self.time = nn.Sequential(nn.Linear(2 * _FREQUENCIES, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU())
+        self.time = nn.Sequential(nn.Linear(2 * FREQUENCIES, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU())
         self.stem = nn.Conv2d(config.channels, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         before = widths[0]
@@ -60,7 +57,7 @@ class PatchSmall(nn.Module):
 
     def forward(self, x: Tensor, log_snr: Tensor) -> Tensor:
         """See the class."""
-        time = self.time(_waves(log_snr).to(x))
+        time = self.time(waves(log_snr).to(x))
         x = self.stem(x)
         skips = []
         for layer in self.down:
@@ -77,10 +74,3 @@ class PatchSmall(nn.Module):
                 if i + 1 < len(self.up):
                     x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         return self.head(F.silu(self.norm(x)))
-
-
-def _waves(log_snr: Tensor) -> Tensor:
-    """Sines and cosines [B, 32] of log-SNR [B]."""
-    rates = 2 * math.pi * _BASE * 2 ** (torch.arange(_FREQUENCIES, device=log_snr.device) / _OCTAVE)
-    angle = log_snr.float()[:, None] * rates
-    return torch.cat([angle.sin(), angle.cos()], -1)

@@ -1,0 +1,73 @@
+"""Features on three planes: what single triplanes and many that a network predicts at once share (EG3D, NerfDiff)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from halfseen.cameras.rays import Rays
+from halfseen.fields import decoder, samplers
+from halfseen.fields.batched import Many
+from halfseen.fields.operators import Marched
+
+# The axes of a position that index each plane: its columns and its rows.
+AXES = ((0, 1), (0, 2), (1, 2))
+
+
+def features(planes: Tensor, xyz: Tensor) -> Tensor:
+    """Features [B, S, C] at positions [B, S, 3] in [-1, 1]^3 of planes [B, 3, C, R, R]: the sum of what the three hold there."""
+    grid = torch.stack([xyz[..., axes] for axes in AXES], 1).flatten(0, 1)[:, None]
+    found = F.grid_sample(planes.flatten(0, 1), grid.to(planes.dtype), align_corners=False, padding_mode="border")
+    return found[:, :, 0].unflatten(0, (-1, len(AXES))).sum(1).transpose(1, 2)
+
+
+def inside(density: Tensor, xyz: Tensor) -> Tensor:
+    """Densities [...] at points [..., 3]: what is bounded is empty outside of its box."""
+    return torch.where((xyz.abs() <= 1).all(-1), density, torch.zeros_like(density))
+
+
+def scale_of(into: Tensor) -> Tensor:
+    """Lengths where planes are, of one in the box, by what takes box points there [3, 4]."""
+    return into[:, 0].norm()
+
+
+def where(xyz: Tensor, into: Tensor) -> Tensor:
+    """Box points [S, 3] where planes are."""
+    return xyz @ into[:, :3].T + into[:, 3]
+
+
+def sampled(
+    ray: Rays,
+    into: Tensor,
+    sampling: samplers.Sampling,
+    density: Callable[[Tensor], Tensor],
+    generator: torch.Generator | None,
+) -> Marched:
+    """Samples of box rays, proposed within the cube where planes are by the `density` [S] at positions [S, 3] there."""
+    scale = scale_of(into)
+    there = Rays(where(ray.origins, into), ray.directions @ into[:, :3].T / scale, ray.z_scale)
+    borders = samplers.proposed(there, sampling, density, generator) / scale
+    return samplers.packed((borders[:, 1:] + borders[:, :-1]) / 2, borders.diff(dim=-1))
+
+
+def many(planes: Tensor, weights: dict[str, Tensor], config: decoder.Config) -> Many:
+    """Bounded triplanes [B, 3, C, R, R] of one decoder, whose colours do not depend on directions."""
+
+    def density(xyz: Tensor) -> Tensor:
+        flat = xyz.flatten(0, 1)
+        found = decoder.look(features(planes, xyz).flatten(0, 1), flat, weights, config)
+        return inside(found.float().unflatten(0, xyz.shape[:2]), xyz)
+
+    def both(xyz: Tensor) -> tuple[Tensor, Tensor]:
+        flat = xyz.flatten(0, 1)
+        none = torch.zeros(len(flat), dtype=torch.long, device=xyz.device)
+        alone = Marched(none, none, none, none)
+        found, colour = decoder.decode(
+            features(planes, xyz).flatten(0, 1), flat, flat.new_zeros(1, 3), alone, weights, config
+        )
+        return inside(found.float().unflatten(0, xyz.shape[:2]), xyz), colour.float().unflatten(0, xyz.shape[:2])
+
+    return Many(density, both)

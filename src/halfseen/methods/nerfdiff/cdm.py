@@ -1,0 +1,149 @@
+"""The 3D-aware conditional diffusion model (section 3 of the specification): a denoiser of views that sees the field's rendering.
+
+In `paper` it denoises the picture itself. Here it denoises what a picture differs in from its rendering, in units of r, which is the
+same process at another clock: with y0 = (x0 - render) / r and rho = sigma / (alpha r),
+
+    y = a (x / alpha - render) / r = a y0 + s eps,   a = 1 / sqrt(1 + rho^2),   s = rho a
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from halfseen.common.config import within
+from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, noised, per_picture, v_of
+from halfseen.priors.networks import unet
+from halfseen.priors.networks.blocks import Block
+from halfseen.priors.schedules import continuous_cosine
+
+# Channels of noisy colours, and of what is told (see `conditions.told`), of which the first are the rendering's colours and opacity.
+NOISY, TOLD, RENDER, ALPHA = 3, 9, slice(0, 3), 3
+# What is told of a view, and the photo [B, 3, h, w] in [-1, 1].
+CONDITION, PHOTO = "told", "photo"
+# Pixels of a block of the photo, and blocks of a token, on a side.
+_BLOCK, _TOKEN = 4, 2
+# The noise of a level is not taken to be less than this.
+_LEAST = 1e-6
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes, and what is denoised. Sources: [X] of the specification; paper: 0 residual, 0 bias."""
+
+    unet: unet.Config = field(
+        default_factory=lambda: unet.Config(
+            inside=NOISY + TOLD,
+            outside=NOISY,
+            widths=(64, 128, 160),
+            blocks=1,
+            block=2,
+            attention=(1, 2),
+            time=128,
+            tokens=96,
+        )
+    )
+    # The usual size of what a picture differs in from its rendering, in [-1, 1] (0: the picture itself is denoised).
+    residual: float = 0.25
+    # Share of samples that are not told the photo, and, where the picture itself is denoised, of those that are not told the rendering.
+    dropped: float = 0.1
+    # Added to the log-SNR of the cosine schedule: below 0 is more noise.
+    bias: float = -1.0
+
+    def __post_init__(self) -> None:
+        within("cdm.residual", self.residual, 0, 10)
+        within("cdm.dropped", self.dropped, 0, 1)
+        within("cdm.bias", self.bias, -20, 20)
+
+
+class Cdm(nn.Module):
+    """Velocities [B, 3, H, W] of what is denoised [B, 3, H, W] at log-SNR [B], told [B, 9, H, W] and the photo [B, 3, h, w]."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.unet = unet.Unet(config.unet)
+        width = config.unet.tokens
+        if width:
+            self.photo = nn.Sequential(
+                nn.Conv2d(3 * _BLOCK**2, width, 3, padding=1),
+                nn.SiLU(),
+                nn.Conv2d(width, width, 2 * _TOKEN, _TOKEN, padding=_TOKEN // 2),
+                Block(width, width),
+            )
+
+    def forward(self, y: Tensor, log_snr: Tensor, told: Tensor, photo: Tensor, there: Tensor) -> Tensor:
+        """See the class; where `there` [B] is 0 the photo is not looked at."""
+        tokens = None
+        if self.config.unet.tokens:
+            tokens = self.photo(F.pixel_unshuffle(photo, _BLOCK)).flatten(2).transpose(1, 2)
+            tokens = tokens * per_picture(there, tokens)
+        out: Tensor = self.unet(torch.cat([y, told], 1), log_snr, tokens)
+        return out
+
+
+def denoiser_of(config: Config, network: nn.Module) -> Denoiser:
+    """The denoiser of pictures in [-1, 1] that a trained network is."""
+
+    def denoise(x: Tensor, level: NoiseLevel, cond: Mapping[str, Tensor] | None = None) -> Tensor:
+        assert cond is not None
+        told, photo = cond[CONDITION], cond[PHOTO].expand(len(x), -1, -1, -1)
+        y, own = inward(config, x, told, level)
+        v = network(y, own.log_snr, told, photo, torch.ones(len(x), device=x.device)).to(x)
+        y0 = per_picture(own.alpha, y) * y - per_picture(own.sigma, y) * v
+        return outward(config, y0, told)
+
+    return denoise
+
+
+def inward(config: Config, x: Tensor, told: Tensor, level: NoiseLevel) -> tuple[Tensor, NoiseLevel]:
+    """Noisy pictures as what is denoised, and at which level that is."""
+    if not config.residual:
+        return x, level
+    own = own_level(config, level)
+    y = (x / per_picture(level.alpha, x) - told[:, RENDER]) / config.residual
+    return per_picture(own.alpha, x) * y, own
+
+
+def outward(config: Config, y0: Tensor, told: Tensor) -> Tensor:
+    """Pictures of what was denoised."""
+    return told[:, RENDER] + config.residual * y0 if config.residual else y0
+
+
+def own_level(config: Config, level: NoiseLevel) -> NoiseLevel:
+    """The level of what is denoised where pictures are at `level`."""
+    if not config.residual:
+        return level
+    rho = (level.sigma / (level.alpha * config.residual)).clamp_min(_LEAST)
+    alpha = (1 + rho**2).rsqrt()
+    return NoiseLevel(alpha, rho * alpha)
+
+
+def picture_level(config: Config, own: NoiseLevel) -> NoiseLevel:
+    """The inverse of `own_level`."""
+    if not config.residual:
+        return own
+    ratio = (own.sigma / own.alpha * config.residual).clamp_min(_LEAST)
+    alpha = (1 + ratio**2).rsqrt()
+    return NoiseLevel(alpha, ratio * alpha)
+
+
+def level_at(config: Config, time: Tensor) -> NoiseLevel:
+    """The level of what is denoised at times [B] in [0, 1]: the cosine schedule, shifted by the bias."""
+    log_snr = continuous_cosine(time.double()).log_snr + config.bias
+    return NoiseLevel(torch.sigmoid(log_snr).sqrt().to(time), torch.sigmoid(-log_snr).sqrt().to(time))
+
+
+def loss(config: Config, network: nn.Module, clean: Tensor, told: Tensor, photo: Tensor, noise: Batch) -> Tensor:
+    """Squared error of the velocity, for clean pictures in [-1, 1]; `noise` has `eps`, `time`, `there` (the photo) and `shown` (the
+    rendering)."""
+    level = level_at(config, noise["time"])
+    told = told * per_picture(noise["shown"], told)
+    y0 = (clean - told[:, RENDER]) / config.residual if config.residual else clean
+    y = noised(y0, noise["eps"], level)
+    v = network(y, level.log_snr, told, photo, noise["there"]).float()
+    return (v - v_of(y0, noise["eps"], level)).square().mean()

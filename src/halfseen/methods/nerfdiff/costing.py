@@ -1,0 +1,56 @@
+"""What a reconstruction will cost, and what has to be compiled before it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from halfseen.cameras.similarity import Similarity
+from halfseen.common import threads
+from halfseen.data.capture import Capture
+from halfseen.methods.contract import Estimate, OnCompile, Reconstruct
+from halfseen.methods.nerfdiff.config import Config
+from halfseen.methods.photometric import warming
+
+# Times, and steps of each, of the throwaway distillation that is timed; of the steps of a time the first is left out.
+_TIMES, _EACH = 2, 3
+_MIB = 1 << 20
+# Of these the program comes to hold more than a short trial shows.
+_MARGIN = 1.2
+
+
+def estimate(
+    reconstruct: Reconstruct, capture: Capture, to_user: Similarity, cfg: Config, device: torch.device
+) -> Estimate:
+    """Seconds and bytes, from a throwaway distillation of a few steps."""
+    held = threads.memory_mib() or 0.0
+    if not cfg.fits:
+        return Estimate(1.0, round(_MARGIN * held * _MIB), round(held * _MIB))
+    guidance = replace(cfg.guidance, times=_TIMES)
+    steps = _TIMES * _EACH
+    trial = replace(cfg, guidance=guidance, steps=steps, refine=0.0)
+    began = time.perf_counter()
+    marks = []
+    for _ in reconstruct(capture, to_user, trial, 0, device=device):
+        marks.append(time.perf_counter())
+    # The first step waits for the first renderings and the denoiser; the first of a later time for what ends one and begins the next.
+    step = (marks[_EACH - 1] - marks[0]) / (_EACH - 1)
+    each_time = max(0.0, marks[_EACH] - marks[_EACH - 1] - step)
+    before = max(0.0, marks[0] - began - step)
+    times = cfg.guidance.times if cfg.way == "ngd" else 1
+    seconds = before + cfg.steps_in_all * step + times * each_time
+    peak = max(threads.peak_memory_mib() or 0.0, _MARGIN * held)
+    return Estimate(seconds, round(peak * _MIB), round(held * _MIB), before)
+
+
+def warm_up(cfg: Config, capture: Capture, device: torch.device, on_compile: OnCompile, *, fresh: bool = True) -> None:
+    """Compile what the refinement calls; the distillation's own kernels are few."""
+    if cfg.refined:
+        warming.warm_up(_part, cfg, capture, device, on_compile, fresh=fresh)
+
+
+def _part(cfg: Any) -> Any:
+    return cfg.fit

@@ -1,0 +1,430 @@
+"""NerfDiff's parts: planes before a photo's camera, many fields at once, the denoiser's clock, and Algorithm 1."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from halfseen.cameras import cameras as cams
+from halfseen.cameras import paths, rays
+from halfseen.cameras.cameras import Cameras
+from halfseen.cameras.similarity import Similarity
+from halfseen.common.errors import UserError
+from halfseen.common.rng import generator
+from halfseen.fields import batched, decoder, planes, projection, samplers, triplane, volume
+from halfseen.methods.nerfdiff import cdm, distil, frame, samples, virtual
+from halfseen.methods.nerfdiff.config import Config, Guidance
+from halfseen.methods.nerfdiff.objects import Order, as_views, of_world
+from halfseen.methods.nerfdiff.photo_to_field import NerfConfig, PhotoToField
+from halfseen.priors.contract import NoiseLevel, eps_of, noised
+from halfseen.priors.networks import unet
+from halfseen.priors.schedules import continuous_cosine
+from halfseen.worlds.layouts import SRN_FOCAL
+
+DECODER = decoder.Config(
+    hidden=16, geometry=7, colour_hidden=16, colour_layers=1, degree=0, activation="softplus", shift=1.0
+)
+SAMPLING = samplers.Sampling("proposed", uniform=48, resampled=48, least_weight=0.0)
+UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+
+
+def looking_from(eye: tuple[float, float, float], size: int = 16) -> Cameras:
+    """A camera that looks at the origin, as SRN's."""
+    at = torch.tensor([eye], dtype=torch.float64)
+    f = SRN_FOCAL * size
+    return cams.make(paths.look_at(at, torch.zeros_like(at), UP), (f, f, size / 2, size / 2), (size, size))
+
+
+def some_planes(batch: int, seed: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
+    rng = generator(seed, "planes")
+    return 2 * torch.randn(batch, 3, 6, 12, 12, generator=rng), decoder.create(DECODER, 6, rng)
+
+
+def test_each_coordinate_moves_exactly_two_planes() -> None:
+    found, _ = some_planes(1)
+    xyz = torch.tensor([[0.2, -0.4, 0.5]])
+    for axis in range(3):
+        moved = xyz.clone()
+        moved[0, axis] += 0.1
+        changed = []
+        for plane in range(3):
+            alone = torch.zeros_like(found)
+            alone[:, plane] = found[:, plane]
+            before, after = (planes.features(alone, x[None]) for x in (xyz, moved))
+            changed.append(not torch.allclose(before, after))
+        assert sum(changed) == 2
+        assert [axis in planes.AXES[p] for p in range(3)] == changed
+
+
+def test_features_are_the_hand_computed_bilinear_value() -> None:
+    grid = torch.zeros(1, 3, 1, 2, 2)
+    grid[0, 0, 0] = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    # Centres of cells are at -0.5 and 0.5: a quarter of the way in x, the middle in y.
+    found = planes.features(grid, torch.tensor([[[-0.25, 0.0, 0.9]]]))
+    assert float(found) == pytest.approx(0.75 * (1 + 3) / 2 + 0.25 * (2 + 4) / 2)
+
+
+def test_the_plane_of_the_picture_is_the_picture() -> None:
+    """A point that falls on a pixel is looked up in the xy plane where the pixel is, if it is as far away as the middle."""
+    source = looking_from((1.0, 1.5, 0.7))
+    distance = frame.distance_of(source, torch.zeros(3))
+    assert distance == pytest.approx(math.sqrt(1 + 2.25 + 0.49))
+    to_world = frame.to_world(source, distance)
+    ray = rays.cast(source, torch.zeros(1, dtype=torch.long), torch.tensor([[3.5, 10.5]]))
+    point = ray.at_depth(torch.tensor([distance], dtype=torch.float64))
+    q = to_world.inverse().points(point)[0]
+    assert q.tolist() == pytest.approx([2 * 3.5 / 16 - 1, 2 * 10.5 / 16 - 1, 0.0], abs=1e-6)
+    # It is a similarity: the picture's own camera is straight before the cube.
+    camera = to_world.inverse().cameras(source)
+    assert camera.centres[0].tolist() == pytest.approx([0, 0, -2 * SRN_FOCAL], abs=1e-6)
+    assert torch.allclose(camera.c2w[0, :3, :3], torch.eye(3, dtype=torch.float64), atol=1e-9)
+
+
+def test_rays_enter_and_leave_the_cube_where_they_do() -> None:
+    origins = torch.tensor([[0.0, 0, -3], [0.0, 0, -3], [0.0, 5, -3], [0.5, 0, 0]])
+    directions = torch.nn.functional.normalize(
+        torch.tensor([[0.0, 0, 1], [0.25, 0, 1], [0.0, 0, 1], [1.0, 0, 0]]), dim=-1
+    )
+    near, far = volume.through_cube(origins, directions)
+    assert near[0].item() == pytest.approx(2)
+    assert far[0].item() == pytest.approx(4)
+    assert (origins + far[:, None] * directions)[1, 2].item() == pytest.approx(1), "it leaves by the far side"
+    assert near[2] == far[2], "it misses"
+    assert far[3].item() == pytest.approx(0.5)
+
+
+def test_many_fields_at_once_are_each_of_them_alone() -> None:
+    """The batched renderer of training against the field that runs use."""
+    found, weights = some_planes(2)
+    camera = looking_from((0.0, -2.0, 0.5)).to(torch.float32)
+    ray = rays.cast_all(camera)
+    both = torch.stack([ray.origins, ray.origins]), torch.stack([ray.directions, ray.directions])
+    back = torch.tensor([[1.0, 1, 1], [0.2, 0.4, 0.6]])
+    traced = batched.trace(planes.many(found, weights, DECODER), *both, SAMPLING, back)
+    config = triplane.Config(channels=6, side=12, bounded=True, decoder=DECODER, sampling=SAMPLING)
+    for i in range(2):
+        field = triplane.of_planes(found[i], weights, Similarity.identity(), Similarity.identity(), config)
+        alone = field.render(camera, background=tuple(back[i].tolist()))
+        assert torch.allclose(alone.rgb.reshape(-1, 3), traced.rgb[i], atol=2e-5)
+        assert torch.allclose(alone.alpha.reshape(-1), traced.alpha[i], atol=2e-5)
+        shown = traced.alpha[i] > 0.1
+        depth = traced.distance[i] * ray.z_scale
+        assert torch.allclose(alone.mean_depth.reshape(-1)[shown], depth[shown], atol=2e-4)
+
+
+def test_a_slab_of_even_density_has_the_opacity_of_its_thickness() -> None:
+    def even(xyz: Tensor) -> Tensor:
+        return planes.inside(torch.full(xyz.shape[:-1], 0.7), xyz)
+
+    many = batched.Many(even, lambda xyz: (even(xyz), torch.zeros_like(xyz)))
+    one = torch.tensor([[[0.0, 0, -3]]]), torch.tensor([[[0.0, 0, 1]]])
+    found = batched.trace(many, *one, SAMPLING, torch.ones(1, 3))
+    # What is drawn spans the cube but for the ends of the first and last sample.
+    assert float(found.alpha) == pytest.approx(1 - math.exp(-0.7 * 2), abs=0.01)
+    nothing = batched.Many(
+        lambda x: torch.zeros(x.shape[:-1]), lambda x: (torch.zeros(x.shape[:-1]), torch.zeros_like(x))
+    )
+    assert torch.equal(batched.trace(nothing, *one, SAMPLING, torch.ones(1, 3)).rgb, torch.ones(1, 1, 3))
+
+
+def test_a_turned_and_scaled_triplane_looks_as_one_that_is_not() -> None:
+    found, weights = some_planes(1)
+    config = triplane.Config(channels=6, side=12, bounded=True, decoder=DECODER, sampling=SAMPLING)
+    turn = paths.look_at(torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64), torch.zeros(3, dtype=torch.float64), UP)[
+        :3, :3
+    ]
+    to_planes = Similarity(1.6, turn, torch.tensor([0.1, -0.05, 0.2], dtype=torch.float64))
+    camera = looking_from((0.4, -2.0, 0.8)).to(torch.float32)
+    there = to_planes.cameras(camera)
+    plain = triplane.of_planes(found[0], weights, Similarity.identity(), Similarity.identity(), config)
+    placed = triplane.of_planes(found[0], weights, to_planes, Similarity.identity(), config)
+    with torch.no_grad():
+        a, b = plain.render(there, background=(1.0, 1, 1)), placed.render(camera, background=(1.0, 1, 1))
+    assert torch.allclose(a.rgb, b.rgb, atol=1e-4)
+    assert float(b.alpha.max()) > 0.5
+    shown = b.alpha > 0.1
+    assert torch.allclose(a.mean_depth[shown], 1.6 * b.mean_depth[shown], atol=1e-3)
+
+
+def test_features_of_a_projection_are_those_of_the_pixel_that_a_point_falls_on() -> None:
+    source = looking_from((0.0, -2.0, 0.0), size=16)
+    to_world = frame.to_world(source, 2.0)
+    x, y = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="xy")
+    features = torch.stack([x, y])[None]
+    ray = rays.cast(source, torch.zeros(2, dtype=torch.long), torch.tensor([[5.5, 9.5], [12.5, 2.5]]))
+    at = to_world.inverse().points(ray.at_depth(torch.tensor([1.7, 2.3], dtype=torch.float64)))[None].float()
+    found = projection.seen_at(features, at, torch.tensor([2 * SRN_FOCAL]))[0]
+    assert found.flatten().tolist() == pytest.approx([5, 9, 12, 2], abs=1e-3)
+
+
+def test_a_predicted_projection_is_the_network_that_predicted_it() -> None:
+    config = NerfConfig(
+        kind="projection",
+        unet=unet.Config(inside=5, outside=16, widths=(16, 32), blocks=1, attention=(1,), heads=2),
+        layers=projection.Layers(octaves=3, width=16, blocks=2),
+        sampling=SAMPLING,
+    )
+    net = PhotoToField(config, 0)
+    torch.nn.init.normal_(net.unet.head.weight, std=0.3)
+    source, other = (looking_from(e).to(torch.float32) for e in ((0.0, -2.0, 0.6), (1.4, -1.2, 0.9)))
+    to_box = frame.to_world(source, frame.distance_of(source, torch.zeros(3)))
+    focal = torch.tensor([2 * SRN_FOCAL])
+    with torch.no_grad():
+        encoded = net(torch.rand(1, 3, 16, 16, generator=generator(0, "photo")) * 2 - 1)
+    ray = rays.cast_all(to_box.inverse().cameras(other))
+    traced = batched.trace(
+        net.fields(encoded, focal), ray.origins[None], ray.directions[None], SAMPLING, torch.ones(1, 3)
+    )
+    kind = projection.Config(16, 16, 1, config.layers, SAMPLING)
+    field = projection.of_features(encoded, focal, net.weights, [to_box.inverse()], Similarity.identity(), kind)
+    with torch.no_grad():
+        alone = field.render(other, background=(1.0, 1.0, 1.0))
+    assert torch.allclose(alone.rgb.reshape(-1, 3), traced.rgb[0], atol=1e-4)
+    again = projection.restore(field.state(), Similarity.identity(), kind, torch.device("cpu"))
+    assert torch.equal(again.render(other, background=(1.0, 1, 1)).rgb, alone.rgb)
+
+
+def test_both_rivals_have_as_many_parameters() -> None:
+    from halfseen.methods.nerfdiff.training import PIXELNERF
+
+    counts = [sum(p.numel() for p in PhotoToField(c, 0).parameters()) for c in (NerfConfig(), PIXELNERF.own.nerf)]
+    assert counts[1] / counts[0] == pytest.approx(1, abs=0.05)
+    assert max(counts) <= 4_000_000
+
+
+def test_what_is_seen_in_a_mirror_is_where_the_mirror_shows_it() -> None:
+    order = Order(("chairs",), 24, 3, "hemisphere", "train")
+    views = as_views(of_world(order, 0), 0)
+    sample = samples.posed(views, 0, [1, 2])
+    mirror = samples.mirrored(sample)
+    point = torch.tensor([[0.2, -0.1, 0.3]])
+    before, _ = rays.project(sample.cameras, point)
+    after, _ = rays.project(mirror.cameras, point * torch.tensor([-1.0, 1, 1]))
+    assert torch.allclose(after[..., 0], 24 - before[..., 0], atol=1e-3)
+    assert torch.allclose(after[..., 1], before[..., 1], atol=1e-3)
+    twice = samples.mirrored(mirror)
+    assert torch.allclose(twice.cameras.c2w, sample.cameras.c2w)
+    assert torch.equal(twice.rgb, sample.rgb)
+
+
+def test_rays_of_a_sample_show_the_pixels_that_they_pass() -> None:
+    order = Order(("chairs",), 24, 3, "hemisphere", "train")
+    sample = samples.posed(as_views(of_world(order, 0), 0), 0, [1, 2])
+    found = samples.some_rays(sample, 200, 0.8, generator(0, "rays"))
+    at = found["origins"] + 2.0 * found["directions"]
+    for view in range(2):
+        mine = slice(200 * view, 200 * (view + 1))
+        pixels, _ = rays.project(sample.cameras[view], at[mine])
+        x, y = pixels[0].floor().long().unbind(-1)
+        assert torch.equal(sample.rgb[view][y, x], found["rgb"][mine])
+    shown = (found["opacity"] > 0.5).float().mean()
+    assert float(shown) > 1.25 * float((sample.mask > 0.5).float().mean()), "most look at the object"
+
+
+def test_the_denoisers_clock_is_the_same_process() -> None:
+    """What is noised as a picture and looked at as a difference is what would be noised as a difference."""
+    config = cdm.Config()
+    level = NoiseLevel(
+        *(
+            v.double()
+            for v in (continuous_cosine(torch.tensor([0.4])).alpha, continuous_cosine(torch.tensor([0.4])).sigma)
+        )
+    )
+    rng = generator(0, "clock")
+    clean, told, eps = (torch.randn(1, c, 4, 4, generator=rng, dtype=torch.float64) for c in (3, 9, 3))
+    y, own = cdm.inward(config, noised(clean, eps, level), told, level)
+    y0 = (clean - told[:, cdm.RENDER]) / config.residual
+    assert torch.allclose(y, noised(y0, eps, own))
+    assert torch.allclose(cdm.outward(config, y0, told), clean)
+    assert float(own.alpha**2 + own.sigma**2) == pytest.approx(1)
+    back = cdm.picture_level(config, own)
+    assert float(back.alpha) == pytest.approx(float(level.alpha), rel=1e-6)
+    plain = replace(config, residual=0.0)
+    assert torch.equal(cdm.inward(plain, clean, told, level)[0], clean)
+
+
+def test_noise_is_biased_as_the_config_says() -> None:
+    time = torch.linspace(0.05, 0.95, 7)
+    less, more = (cdm.level_at(replace(cdm.Config(), bias=b), time).log_snr for b in (0.0, -1.5))
+    assert torch.allclose(less - more, torch.full((7,), 1.5), atol=1e-3)
+
+
+@pytest.mark.parametrize("residual", [0.0, 0.25])
+def test_a_denoiser_that_knows_finds_the_picture(residual: float) -> None:
+    config = replace(cdm.Config(), residual=residual)
+    rng = generator(1, "oracle")
+    clean, told = (torch.rand(2, c, 4, 4, generator=rng) * 2 - 1 for c in (3, 9))
+    y0 = (clean - told[:, cdm.RENDER]) / residual if residual else clean
+
+    class Oracle(torch.nn.Module):
+        def forward(self, y: Tensor, log_snr: Tensor, told: Tensor, photo: Tensor, there: Tensor) -> Tensor:
+            own = NoiseLevel(torch.sigmoid(log_snr).sqrt(), torch.sigmoid(-log_snr).sqrt())
+            eps = eps_of(y, y0, own)
+            return own.alpha[:, None, None, None] * eps - own.sigma[:, None, None, None] * y0
+
+    level = continuous_cosine(torch.tensor([0.3, 0.6]))
+    x = noised(clean, torch.randn(clean.shape, generator=rng), level)
+    found = cdm.denoiser_of(config, Oracle())(x, level, {cdm.CONDITION: told, cdm.PHOTO: torch.zeros(1, 3, 8, 8)})
+    assert torch.allclose(found, clean, atol=1e-4)
+
+
+def test_a_denoiser_looks_at_all_that_it_is_told_and_at_the_photo() -> None:
+    config = replace(
+        cdm.Config(),
+        unet=unet.Config(
+            inside=12, outside=3, widths=(16, 32), blocks=1, block=2, attention=(1,), heads=2, time=16, tokens=16
+        ),
+    )
+    torch.manual_seed(0)
+    net = cdm.Cdm(config)
+    for p in net.parameters():
+        if float(p.detach().abs().max()) == 0:
+            torch.nn.init.normal_(p, std=0.2)
+    rng = generator(2, "told")
+    inputs = [
+        torch.randn(1, 3, 16, 16, generator=rng),
+        torch.tensor([0.5]),
+        torch.randn(1, 9, 16, 16, generator=rng),
+        torch.randn(1, 3, 16, 16, generator=rng),
+        torch.ones(1),
+    ]
+    with torch.no_grad():
+        first = net(*inputs)
+        for k, other in ((0, inputs[0] + 1), (1, torch.tensor([-3.0])), (3, inputs[3] + 1), (4, torch.zeros(1))):
+            changed = [*inputs[:k], other, *inputs[k + 1 :]]
+            assert float((net(*changed) - first).abs().max()) > 1e-4
+        for channel in range(9):
+            told = inputs[2].clone()
+            told[:, channel] += 1
+            assert float((net(*inputs[:2], told, *inputs[3:]) - first).abs().max()) > 1e-5
+        blind = [*inputs[:4], torch.zeros(1)]
+        other = [*inputs[:3], inputs[3] + 1, torch.zeros(1)]
+        assert torch.equal(net(*blind), net(*other)), "a photo that is not there is not looked at"
+
+
+# The toy of the specification, 4.3: eight views of one scalar, whose exact denoiser is that of two points, +1 and -1.
+TOY_VIEWS, TOY_SEEDS, TOY_TIMES, TOY_FITS, TOY_RATE = 8, 100, 50, 64, 0.05
+
+
+def toy(cfg: Guidance, seeds: int = TOY_SEEDS) -> tuple[float, float, float]:
+    """(share of seeds in which all views end in one mode, mean |theta|, mean squared distance of views from the field)."""
+    agree, size, apart = [], [], []
+    times = torch.linspace(0.98, 0.02, TOY_TIMES, dtype=torch.float64)
+    levels = [NoiseLevel(torch.cos(t * math.pi / 2)[None], torch.sin(t * math.pi / 2)[None]) for t in times]
+    for seed in range(seeds):
+        field = {"theta": torch.zeros((), dtype=torch.float64)}
+        rng = generator(seed, "toy")
+
+        def render(field: dict[str, Tensor] = field) -> Tensor:
+            return field["theta"].expand(TOY_VIEWS, 1, 1, 1).clone()
+
+        def denoise(z: Tensor, level: NoiseLevel) -> Tensor:
+            return torch.tanh(level.alpha[:, None, None, None] * z / level.sigma[:, None, None, None] ** 2)
+
+        views = distil.start(render(), cfg, rng)
+        for level in levels:
+            views = distil.begin(views, level, cfg, denoise, render)
+            wanted = views.targets.mean()
+            # So many steps of gradient descent on the mean squared distance to the targets.
+            field["theta"] = wanted + (1 - 2 * TOY_RATE) ** TOY_FITS * (field["theta"] - wanted)
+            views = distil.end(views, level, cfg, render)
+            assert torch.allclose(views.noisy, noised(views.images, views.eps, level.expand(TOY_VIEWS)), atol=1e-9)
+        signs = views.targets.sign()
+        agree.append(float(bool((signs == signs[0]).all())))
+        size.append(abs(float(field["theta"])))
+        apart.append(float((views.targets - field["theta"]).square().mean()))
+    return sum(agree) / seeds, sum(size) / seeds, sum(apart) / seeds
+
+
+APART = Guidance(shared_noise=False)
+
+
+def test_toy_views_agree_when_guesses_are_blended_after_the_fit() -> None:
+    agree, size, apart = toy(APART)
+    assert agree > 0.95
+    assert size > 0.95
+    assert apart < 0.01
+
+
+def test_toy_views_do_not_agree_without_guidance_unless_they_share_their_noise() -> None:
+    agree, size, apart = toy(replace(APART, blend=0.0))
+    assert agree < 0.1
+    assert size < 0.6
+    assert apart > 0.5
+    assert toy(replace(APART, blend=0.0, shared_noise=True))[0] == 1.0
+
+
+def test_toy_orders_that_are_known_to_fail_do() -> None:
+    before, printed = (toy(replace(APART, order=order, blend=0.9)) for order in ("pre", "literal"))
+    after = toy(replace(APART, blend=0.9))
+    assert after[1] > before[1] + 0.2, "blending before the fit blurs"
+    assert printed[0] < 0.3, "the order as printed hardly agrees"
+    assert after[0] > 0.9
+
+
+def test_a_target_that_is_the_fields_own_rendering_is_refused() -> None:
+    with pytest.raises(UserError, match="cannot blend wholly"):
+        Guidance(order="pre", blend=1.0)
+    with pytest.raises(UserError, match="cannot blend wholly"):
+        Guidance(order="pre", gamma=10.0)
+    Guidance(order="pre", gamma=10.0, most=0.9)
+
+
+def test_gamma_gives_a_blend_that_never_passes_its_most() -> None:
+    cfg = replace(Guidance(), gamma=10.0, most=0.8)
+    blends = [distil.blend(continuous_cosine(torch.tensor([t])), cfg) for t in (0.02, 0.1, 0.5, 0.95)]
+    assert blends[0] < blends[1] < blends[2] == blends[3] == 0.8
+    level = continuous_cosine(torch.tensor([0.02]))
+    assert blends[0] == pytest.approx(10 * float(level.sigma / level.alpha) ** 2)
+
+
+def test_an_oracle_teaches_the_field_more_at_every_time() -> None:
+    """With a denoiser that knows the truth, Algorithm 1's views never get worse, and end there."""
+    truth = torch.rand(4, 3, 2, 2, generator=generator(0, "truth")) * 2 - 1
+    field = {"values": torch.zeros_like(truth)}
+
+    def render() -> Tensor:
+        return field["values"]
+
+    cfg = Guidance()
+    views = distil.start(render(), cfg, generator(0, "oracle"))
+    errors = []
+    for t in torch.linspace(0.95, 0.02, 10):
+        level = continuous_cosine(t[None])
+        views = distil.begin(views, level, cfg, lambda z, level: truth, render)
+        field["values"] = torch.lerp(field["values"], views.targets, 0.3)
+        views = distil.end(views, level, cfg, render)
+        errors.append(float((field["values"] - truth).square().mean()))
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.01 * errors[0]
+
+
+@pytest.mark.parametrize("layout", ["train-like", "sphere", "hemisphere", "spiral", "arc"])
+def test_virtual_cameras_stand_around_the_object_as_far_away_as_the_photo(layout: str) -> None:
+    source = looking_from((1.1, -1.4, 0.8))
+    found = virtual.around(source, layout, 24, seed=3)  # type: ignore[arg-type]
+    assert len(found) == 24
+    assert torch.allclose(found.centres.norm(dim=-1), source.centres.norm().expand(24).double())
+    pixels, z = rays.project(found, torch.zeros(1, 3, dtype=torch.float64))
+    assert torch.allclose(pixels, torch.full_like(pixels, 8.0), atol=1e-6)
+    assert bool((z > 0).all())
+    heights = found.centres[:, 2] / found.centres.norm(dim=-1)
+    below = {"sphere": True}.get(layout, False)
+    assert bool((heights < 0).any()) == below
+    if layout == "arc":
+        assert torch.allclose(heights, (source.centres[0, 2] / source.centres.norm()).expand(24))
+    assert float(torch.cdist(found.centres, found.centres).fill_diagonal_(9).min()) > 0.02, "no two are the same"
+    again = virtual.around(source, layout, 24, seed=3)  # type: ignore[arg-type]
+    assert torch.equal(again.c2w, found.c2w)
+
+
+def test_steps_are_shared_out_between_times_and_refinement() -> None:
+    cfg = Config(steps=500)
+    assert cfg.each == 16
+    assert cfg.distilled == 400
+    assert cfg.steps_in_all == 500
+    assert Config(steps=10).distilled == 25, "every time has a step at least"
