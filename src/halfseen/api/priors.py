@@ -18,7 +18,7 @@ from halfseen.methods.contract import Recipe
 from halfseen.methods.diffusionerf.training import PATCH_RGBD, PATCH_RGBD_PAPER
 from halfseen.methods.difix3d.training import FIXER
 from halfseen.methods.difix3d.training_paper import DIFIX
-from halfseen.methods.nerfdiff.training import NERFDIFF, PIXELNERF
+from halfseen.methods.nerfdiff.training import NERFDIFF, PIXELNERF, SIZES
 from halfseen.priors import training, weights
 from halfseen.priors.ema import named
 
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from halfseen.priors.training import Progress
 
-RECIPES: Mapping[str, Recipe] = {r.name: r for r in (PATCH_RGBD, PATCH_RGBD_PAPER, FIXER, DIFIX, NERFDIFF, PIXELNERF)}
+RECIPES: Mapping[str, Recipe] = {
+    r.name: r for r in (PATCH_RGBD, PATCH_RGBD_PAPER, FIXER, DIFIX, NERFDIFF, PIXELNERF, *SIZES)
+}
 _TRAINING = "training.json"
 _HOUR = 3600
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from halfseen.common.config import within
+from halfseen.common.errors import UserError
 from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, noised, per_picture, v_of
 from halfseen.priors.networks import unet
 from halfseen.priors.networks.blocks import Block
@@ -47,6 +49,8 @@ class Config:
             tokens=96,
         )
     )
+    # What the network is told of a view: all of `conditions.told`, or as in the paper the rendering's colours alone.
+    tells: Literal["all", "render"] = "all"
     # The usual size of what a picture differs in from its rendering, in [-1, 1] (0: the picture itself is denoised).
     residual: float = 0.25
     # Share of samples that are not told the photo, and, where the picture itself is denoised, of those that are not told the rendering.
@@ -58,6 +62,18 @@ class Config:
         within("cdm.residual", self.residual, 0, 10)
         within("cdm.dropped", self.dropped, 0, 1)
         within("cdm.bias", self.bias, -20, 20)
+        if self.unet.inside != NOISY + self.told or self.unet.outside != NOISY:
+            raise UserError(
+                "cdm.unet takes another number of channels",
+                got=f"{self.unet.inside} in, {self.unet.outside} out",
+                accepted=f"{NOISY + self.told} in, {NOISY} out: noisy colours, and what is told",
+                do="Change --set cdm.unet.inside or cdm.tells.",
+            )
+
+    @property
+    def told(self) -> int:
+        """Channels that the network is told."""
+        return TOLD if self.tells == "all" else RENDER.stop
 
 
 class Cdm(nn.Module):
@@ -82,7 +98,7 @@ class Cdm(nn.Module):
         if self.config.unet.tokens:
             tokens = self.photo(F.pixel_unshuffle(photo, _BLOCK)).flatten(2).transpose(1, 2)
             tokens = tokens * per_picture(there, tokens)
-        out: Tensor = self.unet(torch.cat([y, told], 1), log_snr, tokens)
+        out: Tensor = self.unet(torch.cat([y, told[:, : self.config.told]], 1), log_snr, tokens)
         return out
 
 

@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from halfseen.common.rng import generator
 from halfseen.fields import batched
 from halfseen.methods.contract import Data, Recipe
-from halfseen.methods.nerfdiff import cdm, renderings, samples
+from halfseen.methods.nerfdiff import cdm, presets, renderings, samples
 from halfseen.methods.nerfdiff.networks import CDM, NAME, NERF, ROLE, networks
 from halfseen.methods.nerfdiff.objects import Objects, Order, Views, as_views, of_world
-from halfseen.methods.nerfdiff.photo_to_field import NerfConfig
 from halfseen.methods.nerfdiff.samples import Posed
 from halfseen.methods.nerfdiff.training_config import Config
 from halfseen.metrics.image import psnr
@@ -258,6 +257,14 @@ NERFDIFF = Recipe(
     networks=networks,
     data_of=_source,
 )
-# The rival: features where points fall on the photo, with as many parameters, of the same data and steps.
-_RIVAL = replace(NerfConfig(), kind="projection", unet=replace(NerfConfig().unet, outside=64))
-PIXELNERF = replace(NERFDIFF, name="pixelnerf-objects-64", start=Config(nerf=_RIVAL))
+PIXELNERF = replace(NERFDIFF, name="pixelnerf-objects-64", start=presets.RIVAL)
+# Other sizes; `base` and `large` are the paper's.
+SIZES = tuple(
+    replace(NERFDIFF, name=f"nerfdiff-{name}", start=start)
+    for name, start in (
+        ("tiny", presets.TINY),
+        ("medium", presets.MEDIUM),
+        ("base", presets.BASE),
+        ("large", presets.LARGE),
+    )
+)
