@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from halfseen.common.errors import UserError, from_os_error, quote
-from halfseen.data import colmap, dtu, idr, llff, photos, rgbd, srn, transforms, transforms_write, video_frames
+from halfseen.data import (
+    abo,
+    clevr3d,
+    colmap,
+    dtu,
+    idr,
+    llff,
+    photos,
+    rgbd,
+    srn,
+    transforms,
+    transforms_write,
+    video_frames,
+)
 from halfseen.data.capture import Capture
 from halfseen.images import io, video
 
@@ -20,6 +33,16 @@ class Format:
     find: Callable[[Path], bool]
     read: Callable[[Path], Capture]
     write: Callable[[Capture, Path], list[str]]
+    describe: str
+
+
+@dataclass(frozen=True)
+class ReadOnly:
+    """A layout that is only read: others' data sets as they are downloaded."""
+
+    name: str
+    find: Callable[[Path], bool]
+    read: Callable[[Path], Capture]
     describe: str
 
 
@@ -43,6 +66,12 @@ FORMATS = (
     Format(video_frames.NAME, video_frames.find, video_frames.read, video_frames.write, "a video without cameras"),
 )
 
+
+# Data sets whose layout nothing else reads.
+READ_ONLY = (
+    ReadOnly(abo.NAME, abo.find, abo.read, "Amazon Berkeley Objects, one item"),
+    ReadOnly(clevr3d.NAME, clevr3d.find, clevr3d.read, "CLEVR3D, its first scene"),
+)
 
 # What other tools call these formats.
 ALIASES = {
@@ -101,9 +130,9 @@ def _read(paths: list[Path], layout: str | None) -> Capture:
 
 
 def _read_folder(folder: Path, layout: str | None) -> Capture:
-    present = [f for f in FORMATS if f.find(folder)]
+    present = [f for f in (*READ_ONLY, *FORMATS) if f.find(folder)]
     if layout is not None:
-        chosen = by_name(layout)
+        chosen = next((f for f in READ_ONLY if f.name == layout.lower()), None) or by_name(layout)
         if chosen not in present:
             found = ", ".join(f.name for f in present) or "none"
             raise UserError(
@@ -116,7 +145,7 @@ def _read_folder(folder: Path, layout: str | None) -> Capture:
         raise UserError(
             f"{quote(str(folder))} holds no capture",
             got="an empty folder" if not any(folder.iterdir()) else "files of no known layout",
-            accepted="; ".join(f.describe for f in FORMATS),
+            accepted="; ".join(f.describe for f in (*FORMATS, *READ_ONLY)),
             do=_where(folder),
         )
     else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -69,9 +69,9 @@ def as_views(made: Made, number: int) -> Views:
 class Objects:
     """Objects of a window that moves on. Close it: it owns processes."""
 
-    def __init__(self, order: Order, window: int, reuse: int, workers: int) -> None:
+    def __init__(self, make: Callable[[int], Made], window: int, reuse: int, workers: int) -> None:
         self._reuse, self._window = reuse, window
-        self._ahead: Ahead[Made, Views] = Ahead(partial(of_world, order), as_views, window, workers)
+        self._ahead: Ahead[Made, Views] = Ahead(make, as_views, window, workers)
 
     def draw(self, position: int, share: float) -> Views:
         """An object of the window of the position-th draw, the one that `share` in [0, 1) says; each is drawn `reuse` times on average."""

@@ -9,9 +9,12 @@ Sample p of the stream is a photo of one object with other views of it; everythi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from statistics import fmean
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -20,14 +23,16 @@ from halfseen.common.rng import generator
 from halfseen.fields import batched
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.nerfdiff import cdm, presets, renderings, samples
+from halfseen.methods.nerfdiff.data_sets import Folder, of_folder
 from halfseen.methods.nerfdiff.networks import CDM, NAME, NERF, ROLE, networks
-from halfseen.methods.nerfdiff.objects import Objects, Order, Views, as_views, of_world
+from halfseen.methods.nerfdiff.objects import Made, Objects, Order, Views, as_views, of_world
 from halfseen.methods.nerfdiff.samples import Posed
 from halfseen.methods.nerfdiff.training_config import Config
 from halfseen.metrics.image import psnr
 from halfseen.priors import samplers
 from halfseen.priors.contract import Batch, NoiseLevel, noised
 from halfseen.priors.denoisers import clipped
+from halfseen.worlds.seeds import Purpose
 
 # Held-out objects of each family; of SRN's test spiral, the view that is the photo and the ones that are judged.
 _HELD, SOURCE, JUDGED, SPIRAL = 6, 64, (0, 49, 104, 149, 199), 251
@@ -42,8 +47,8 @@ class NerfDiffTask:
         self.config = config
         self.networks = networks(config)
         views = 1 + config.others if config.stage == "cdm" else config.views
-        self._order = Order(config.families, config.size, views, config.layout, "train")
-        self._objects = Objects(self._order, config.window, config.reuse, config.workers)
+        self._make = _maker(config, views)
+        self._objects = Objects(self._make, config.window, config.reuse, config.workers)
         self._kept: dict[int, tuple[Posed, Tensor]] = {}
         self._held: list[Posed] | None = None
         self._held_told: list[Tensor] | None = None
@@ -139,11 +144,7 @@ class NerfDiffTask:
         """(picture, what is told of it, photo) of a pair, in [-1, 1]. It follows from the pair's number and the field, which does not change."""
         group, other = divmod(pair, self.config.others)
         if group not in self._kept:
-            views = (
-                self._objects.get(group, group)
-                if group >= len(self._kept)
-                else as_views(of_world(self._order, group), group)
-            )
+            views = self._objects.get(group, group) if group >= len(self._kept) else as_views(self._make(group), group)
             rng = generator(self.config.seed, "nerfdiff/pair", group)
             sample = self._posed(views, self.config.others, rng)
             _, told = renderings.pictures(field, sample, self.config.nerf.sampling)
@@ -161,7 +162,8 @@ class NerfDiffTask:
             shown, _ = renderings.pictures(networks[NERF], sample, self.config.nerf.sampling)
             value = fmean(psnr(a, b) for a, b in zip(shown, sample.rgb, strict=True))
             out.setdefault("psnr", []).append(value)
-            out.setdefault(f"psnr_{families[number % len(families)]}", []).append(value)
+            if not self.config.held_out:
+                out.setdefault(f"psnr_{families[number % len(families)]}", []).append(value)
             out.setdefault("psnr_empty", []).append(fmean(psnr(sample.back.expand_as(b), b) for b in sample.rgb))
         return {k: fmean(v) for k, v in out.items()}
 
@@ -216,8 +218,8 @@ class NerfDiffTask:
     def _judged(self) -> list[Posed]:
         if self._held is None:
             cfg = self.config
-            order = Order(cfg.families, cfg.size, SPIRAL, "srn-test", "validation", (SOURCE, *JUDGED))
-            made = [as_views(of_world(order, n), n) for n in range(_HELD * len(cfg.families))]
+            make = _maker(cfg, SPIRAL, (SOURCE, *JUDGED))
+            made = [as_views(make(n), n) for n in range(_HELD * len(cfg.families))]
             self._held = [samples.posed(views, 0, list(range(1, 1 + len(JUDGED)))) for views in made]
         return self._held
 
@@ -232,6 +234,17 @@ class NerfDiffTask:
         self._objects.close()
 
 
+def _maker(config: Config, views: int, only: tuple[int, ...] | None = None) -> Callable[[int], Made]:
+    """Makes objects by number: of worlds or of a folder, to learn from, or held-out ones of SRN's protocol (`only` these views)."""
+    held = only is not None
+    folder = config.held_out if held else config.data
+    if folder:
+        purpose, layout = ("held-out", "srn-test") if held else ("train", config.layout)
+        return partial(of_folder, Folder(folder, config.size, views, purpose, only, layout))
+    layout, worlds = ("srn-test", "validation") if held else (config.layout, "train")
+    return partial(of_world, Order(config.families, config.size, views, layout, cast("Purpose", worlds), only))
+
+
 def _cond(told: Tensor, sample: Posed) -> dict[str, Tensor]:
     return {cdm.CONDITION: told, cdm.PHOTO: 2 * sample.photo[None] - 1}
 
@@ -241,7 +254,14 @@ def _one(level: NoiseLevel) -> NoiseLevel:
 
 
 def _source(config: Config) -> Data:
-    del config
+    if config.data:
+        return Data(
+            f"objects of the folder {Path(config.data).name}",
+            "They are whose they are: see the data set's own licence.",
+            f"objects of the folder {Path(config.held_out).name}"
+            if config.held_out
+            else "worlds of purpose validation",
+        )
     return Data(
         "cars, chairs, things on tables and CLEVR scenes that halfseen makes and renders itself (seeds of purpose train)",
         "No photo, scan or mesh of anybody was used.",

@@ -23,6 +23,9 @@ class Config:
     stage: Literal["nerf", "cdm", "joint"] = "nerf"
     # Whether the denoiser's loss reaches the field, in `joint`.
     cdm_grad_to_nerf: bool = False
+    # Folders of objects instead of worlds (ShapeNet-SRN, ABO, CLEVR3D, meshes): to learn from, and to be judged by.
+    data: str = ""
+    held_out: str = ""
     families: tuple[str, ...] = ("cars", "chairs", "tabletop", "clevr")
     layout: str = "hemisphere"
     size: int = 64
