@@ -14,7 +14,7 @@ from halfseen.cameras import paths, rays
 from halfseen.cameras.cameras import Cameras
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
-from halfseen.methods.nerfdiff import cdm, distil, presets, samples, virtual
+from halfseen.methods.nerfdiff import carving, cdm, distil, presets, samples, virtual
 from halfseen.methods.nerfdiff.config import Config, Guidance
 from halfseen.methods.nerfdiff.objects import Order, as_views, of_world
 from halfseen.methods.nerfdiff.photo_to_field import NerfConfig, PhotoToField
@@ -301,3 +301,32 @@ def test_steps_are_shared_out_between_times_and_refinement() -> None:
     assert cfg.distilled == 400
     assert cfg.steps_in_all == 500
     assert Config(steps=10).distilled == 25, "every time has a step at least"
+
+
+def test_carved_points_are_what_the_thing_is() -> None:
+    """Of a ball: points in its skin are solid, points outside are free, nothing false is told, and colours are those of its surface."""
+    radius, size = 0.5, 32
+    eyes = [(2.0, 0.3, 0.4), (-1.0, 1.7, 0.5), (-0.8, -1.8, 0.3), (0.1, 0.2, 2.0), (0.2, -0.1, -2.0)]
+    cameras = cams.concat([looking_from(e, size) for e in eyes]).to(torch.float32)
+    ray = [rays.cast_all(cameras[i]) for i in range(len(eyes))]
+    depth = []
+    for r in ray:
+        along = -(r.origins * r.directions).sum(-1)
+        inside = radius**2 - (r.origins.square().sum(-1) - along**2)
+        t = along - inside.clamp_min(0).sqrt()
+        depth.append(torch.where(inside > 0, t * r.z_scale, torch.zeros_like(t)).reshape(size, size))
+    z = torch.stack(depth)
+    rgb = torch.where(z[..., None] > 0, torch.tensor([0.8, 0.1, 0.2]), torch.ones(3))
+    found = carving.points(rgb, z, cameras, 4000, generator(0, "carve"))
+    far = found.xyz.norm(dim=-1)
+    solid, free = (found.known > 0) & (found.solid > 0), (found.known > 0) & (found.solid == 0)
+    # A pixel at the ball's rim spans a good part of the margin.
+    assert bool((far[solid] < radius + 0.04).all())
+    assert bool((far[free] > radius - 0.01).all())
+    assert int(solid.sum()) > 400
+    assert int(free.sum()) > 1000
+    assert bool((found.xyz[found.known > 0].abs() <= 1).all())
+    coloured = found.coloured > 0
+    assert int(coloured.sum()) > 400
+    assert bool(((far[coloured] - radius).abs() < 0.1).all())
+    assert torch.equal(found.rgb[coloured], torch.tensor([0.8, 0.1, 0.2]).expand(int(coloured.sum()), 3))

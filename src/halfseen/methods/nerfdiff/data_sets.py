@@ -55,7 +55,7 @@ def of_folder(order: Folder, number: int) -> Made:
     masks = [torch.ones(order.size, order.size) if v.mask is None else v.mask.read_grey() for v in views]
     mask = np.stack([(m * 255 + 0.5).to(torch.uint8).numpy() for m in masks])
     intrinsics = np.stack([v.camera.intrinsics[0].numpy() for v in views if v.camera is not None])
-    return rgb, mask, cameras.c2w.numpy(), intrinsics, found.on_white
+    return Made(rgb, mask, cameras.c2w.numpy(), intrinsics, found.on_white)
 
 
 def _chosen(order: Folder, there: int, number: int) -> list[int]:

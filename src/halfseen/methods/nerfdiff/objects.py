@@ -25,6 +25,7 @@ class Views:
     rgb: Tensor  # [V, H, W, 3] uint8
     mask: Tensor  # [V, H, W] uint8 coverage
     cameras: Cameras
+    depth: Tensor | None  # [V, H, W] float16 z-depth where it is known, 0 where nothing is
     on_white: bool  # else something is behind it, of which the mask says nothing
 
 
@@ -40,7 +41,16 @@ class Order:
     only: tuple[int, ...] | None = None
 
 
-Made = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64], bool]
+@dataclass(frozen=True)
+class Made:
+    """`Views` as plain arrays, as workers give them."""
+
+    rgb: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+    c2w: NDArray[np.float64]
+    intrinsics: NDArray[np.float64]
+    on_white: bool
+    depth: NDArray[np.float16] | None = None
 
 
 def of_world(order: Order, number: int) -> Made:
@@ -55,15 +65,18 @@ def of_world(order: Order, number: int) -> Made:
     mask = np.stack([(p.mask * 255 + 0.5).to(torch.uint8).numpy() for p in pictures])
     c2w = cameras.c2w.numpy().copy()
     c2w[:, :3, 3] -= np.asarray(family.stage(seed).focus)
-    return rgb, mask, c2w, cameras.intrinsics.numpy(), family.background == "white"
+    depth = np.stack([p.depth.to(torch.float16).numpy() for p in pictures])
+    return Made(rgb, mask, c2w, cameras.intrinsics.numpy(), family.background == "white", depth)
 
 
 def as_views(made: Made, number: int) -> Views:
     """A rendered world as pictures of an object."""
     del number
-    rgb, mask, c2w, intrinsics = (torch.from_numpy(a) for a in made[:4])
+    rgb, c2w = torch.from_numpy(made.rgb), torch.from_numpy(made.c2w)
     sizes = torch.tensor([[rgb.shape[2], rgb.shape[1]]]).repeat(len(rgb), 1)
-    return Views(rgb, mask, Cameras(c2w, intrinsics.to(c2w), sizes), made[4])
+    cameras = Cameras(c2w, torch.from_numpy(made.intrinsics).to(c2w), sizes)
+    depth = None if made.depth is None else torch.from_numpy(made.depth)
+    return Views(rgb, torch.from_numpy(made.mask), cameras, depth, made.on_white)
 
 
 class Objects:

@@ -46,6 +46,7 @@ def _sized(width: int, size: int, blocks: int, *, looks: bool) -> Config:
         mirrored=0.0,
         recoloured=0.0,
         opacity=0.0,
+        carved=0.0,
         loop=LoopConfig(steps=500_000, batch=64, lr=1e-4, lr_end=1e-4, warm=5000, decay=0.01, ema=0.9999),
     )
 

@@ -30,6 +30,7 @@ class Posed:
     on_white: bool
     camera: Cameras  # of the photo
     cameras: Cameras  # of the targets
+    depth: Tensor | None = None  # [T, H, W] z-depths of the targets, where they are known
 
 
 def posed(views: Views, source: int, targets: list[int]) -> Posed:
@@ -49,6 +50,7 @@ def posed(views: Views, source: int, targets: list[int]) -> Posed:
         views.on_white,
         there.cameras(camera).to(torch.float32),
         there.cameras(views.cameras[targets]).to(torch.float32),
+        None if views.depth is None else views.depth[targets].float() * there.scale,
     )
 
 
@@ -86,6 +88,18 @@ def from_plain(plain: Mapping[str, Tensor]) -> Posed:
     )
 
 
+def first(sample: Posed, count: int) -> Posed:
+    """The sample with its first few targets alone."""
+    depth = None if sample.depth is None else sample.depth[:count]
+    return replace(
+        sample,
+        rgb=sample.rgb[:count],
+        mask=sample.mask[:count],
+        cameras=sample.cameras[:count],
+        depth=depth,
+    )
+
+
 def border_mean(photo: Tensor) -> Tensor:
     """Mean colour [3] of the rim of a picture [H, W, 3]."""
     rim = torch.cat([photo[0], photo[-1], photo[1:-1, 0], photo[1:-1, -1]])
@@ -106,6 +120,7 @@ def mirrored(sample: Posed) -> Posed:
         photo=sample.photo.flip(-1),
         rgb=sample.rgb.flip(2),
         mask=sample.mask.flip(2),
+        depth=None if sample.depth is None else sample.depth.flip(2),
         camera=turned(sample.camera),
         cameras=turned(sample.cameras),
     )

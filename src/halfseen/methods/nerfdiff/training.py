@@ -1,6 +1,7 @@
 """Training of both networks (sections 2 and 3 of the specification) on pictures of objects with known poses.
 
     nerf   L = mean |C(r) - C*(r)|^2 + w mean |alpha(r) - alpha*(r)|^2     over rays r of other views of a photo's object
+           + w' what depth maps of worlds tell of points (`carving`; the paper has none of it)
     cdm    L = mean |v_phi(y_t; render, photo) - v|^2                      over other views; the field stays as it is
     joint  both, in one step
 
@@ -21,8 +22,9 @@ from torch import Tensor, nn
 
 from halfseen.common.rng import generator
 from halfseen.fields import batched
+from halfseen.fields.batched import Many
 from halfseen.methods.contract import Data, Recipe
-from halfseen.methods.nerfdiff import cdm, presets, renderings, samples
+from halfseen.methods.nerfdiff import carving, cdm, presets, renderings, samples
 from halfseen.methods.nerfdiff.data_sets import Folder, of_folder
 from halfseen.methods.nerfdiff.networks import CDM, NAME, NERF, ROLE, networks
 from halfseen.methods.nerfdiff.objects import Made, Objects, Order, Views, as_views, of_world
@@ -36,6 +38,8 @@ from halfseen.worlds.seeds import Purpose
 
 # Held-out objects of each family; of SRN's test spiral, the view that is the photo and the ones that are judged.
 _HELD, SOURCE, JUDGED, SPIRAL = 6, 64, (0, 49, 104, 149, 199), 251
+# The way over which a point is opaque or not, in half cubes, and the least share of being right.
+_WAY, _SURE = 0.1, 1e-4
 # Held-out objects of a sheet, steps of its samples, and times at which the denoiser is judged.
 _SHOWN, _STEPS, _TIMES = 8, 25, (0.2, 0.4, 0.6, 0.8)
 
@@ -61,13 +65,18 @@ class NerfDiffTask:
     def _sample(self, position: int) -> dict[str, Tensor]:
         cfg, rng = self.config, generator(self.config.seed, "nerfdiff/sample", position)
         share = float(torch.rand((), generator=rng))
-        sample = self._posed(self._objects.draw(position, share), cfg.targets, rng)
+        views = self._objects.draw(position, share)
+        more = cfg.carving_views if self._carves else 0
+        whole = self._posed(views, max(cfg.targets, min(more, len(views.rgb) - 1)), rng)
+        sample = samples.first(whole, cfg.targets)
         out = samples.some_rays(sample, cfg.rays, cfg.on_object, rng)
+        if self._carves and whole.depth is not None:
+            found = carving.points(whole.rgb, whole.depth, whole.cameras, cfg.points, rng)
+            out |= {f"points_{k}": v for k, v in vars(found).items()}
         out |= {"photo": sample.photo, "back": sample.back, "focal": torch.tensor(sample.focal)}
         out["seed"] = torch.randint(2**31, (), generator=rng)
         if cfg.stage == "joint":
-            first = replace(sample, rgb=sample.rgb[:1], mask=sample.mask[:1], cameras=sample.cameras[:1])
-            out |= samples.to_plain(first) | self._noise(rng)
+            out |= samples.to_plain(samples.first(sample, 1)) | self._noise(rng)
         return out
 
     def _pair(self, position: int) -> dict[str, Tensor]:
@@ -120,7 +129,16 @@ class NerfDiffTask:
         colour = (found.rgb - batch["rgb"]).square().mean()
         opacity = ((found.alpha - batch["opacity"]).square() * batch["known"]).mean()
         total = colour + self.config.opacity * opacity
-        return {"loss": total, "colour": colour, "opacity": opacity, "covered": found.alpha.mean()}
+        out = {"loss": total, "colour": colour, "opacity": opacity, "covered": found.alpha.mean()}
+        if "points_xyz" in batch:
+            carved = _carved(scene, batch)
+            out |= {"loss": total + self.config.carved * carved, "carved": carved}
+        return out
+
+    @property
+    def _carves(self) -> bool:
+        """Whether depth maps tell shapes: worlds have them, folders do not."""
+        return self.config.carved > 0 and not self.config.data
 
     def _denoising(self, networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
         kept = [self._known(networks[NERF], int(i)) for i in batch["pair"]]
@@ -232,6 +250,16 @@ class NerfDiffTask:
     def close(self) -> None:
         """Stop the workers."""
         self._objects.close()
+
+
+def _carved(scene: Many, batch: Batch) -> Tensor:
+    """What points of the cube should be: the cross entropy of being opaque over a short way, and the squared error of colours."""
+    density, colour = scene.both(batch["points_xyz"])
+    opaque = 1 - torch.exp(-density.float() * _WAY)
+    right = torch.where(batch["points_solid"] > 0.5, opaque, 1 - opaque).clamp_min(_SURE)
+    shape = -(right.log() * batch["points_known"]).sum() / batch["points_known"].sum().clamp_min(1)
+    apart = (colour.float() - batch["points_rgb"]).square().mean(-1) * batch["points_coloured"]
+    return shape + apart.sum() / batch["points_coloured"].sum().clamp_min(1)
 
 
 def _maker(config: Config, views: int, only: tuple[int, ...] | None = None) -> Callable[[int], Made]:

@@ -43,6 +43,11 @@ class Config:
     recoloured: float = 0.3
     # Weight of the error of opacity, where masks are known, beside that of colours.
     opacity: float = 0.1
+    # Points of each object whose density and colour are told by its depth maps, where these are known (worlds); the views that tell;
+    # and the weight of that. No photo can tell it: the paper has none of this.
+    points: int = 1024
+    carving_views: int = 12
+    carved: float = 0.1
     # Of stage `cdm`: photos, of an object each, and other views of each, over and over: they are rendered once and kept.
     photos: int = 2000
     others: int = 4
