@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import torch
 
-from halfseen.bench import rows
+from halfseen.bench import objects, rows
 from halfseen.bench.rows import Row
 from halfseen.common.config import to_plain
 from halfseen.common.errors import UserError, quote
@@ -38,6 +38,8 @@ from halfseen.worlds import families, sample, seeds
 Tier = Literal["quick", "full"]
 CELLS = "cells"
 FEW_VIEWS, ABLATIONS = "few-views", "ablations"
+# Claims of objects from one photo have scenes, sizes and a protocol of their own: `objects`.
+ONE_PHOTO, ONE_PHOTO_ABLATIONS = "one-photo", "one-photo ablations"
 # World scenes by name: family, number of the claims seed, layout and size; of each, this many views.
 WORLDS: dict[str, tuple[str, int, str, tuple[int, int]]] = {
     "room-0": ("rooms", 0, "forward", (128, 96)),
@@ -74,6 +76,11 @@ TIERS: dict[Tier, Settings] = {
     "quick": Settings((3,), (0,), 128, 500, 10),
     "full": Settings((3, 6, 9), (0, 1, 2), 256, 1500, 1),
 }
+# SRN's protocol, 64 x 64: the photo is view 64 of the spiral; quick looks at every tenth of the other 250.
+OBJECT_TIERS: dict[Tier, Settings] = {
+    "quick": Settings((1,), (0,), 64, 600, 10),
+    "full": Settings((1,), (0, 1, 2), 64, 600, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,11 @@ class Cell:
     seed: int
     tier: Tier
     inception: str = ""  # path of weights for FID; cells without them have none
+
+    @property
+    def settings(self) -> Settings:
+        """What its tier computes."""
+        return _settings(self.claim, self.tier)
 
 
 @dataclass(frozen=True)
@@ -105,22 +117,30 @@ def cells(
     tier: Tier, captures: Path | None, method: str = "plain", *, ablations: bool = False, more: tuple[Row, ...] = ()
 ) -> list[Cell]:
     """All cells of a tier, rows beside each other so that an early stop leaves pairs; `more` are a user's own rows."""
-    settings = TIERS[tier]
+    one_photo = method in rows.ONE_PHOTO
+    claim, changed = (ONE_PHOTO, ONE_PHOTO_ABLATIONS) if one_photo else (FEW_VIEWS, ABLATIONS)
+    scenes = objects.names(captures, tier) if one_photo else _scenes(captures)
+    settings = _settings(claim, tier)
     found = [
-        Cell(FEW_VIEWS, row, scene, views, seed, tier)
+        Cell(claim, row, scene, views, seed, tier)
         for seed in settings.seeds
         for views in settings.views
-        for scene in _scenes(captures)
+        for scene in scenes
         for row in (*rows.of_method(method), *more)
     ]
     if not ablations:
         return found
     return found + [
-        Cell(ABLATIONS, row, scene, settings.views[0], settings.seeds[0], tier)
-        for scene in _scenes(captures)
-        if scene in ABLATED
+        Cell(changed, row, scene, settings.views[0], settings.seeds[0], tier)
+        for scene in scenes
+        if scene in (objects.ABLATED if one_photo else ABLATED)
         for row in rows.ABLATIONS[method]
     ]
+
+
+def _settings(claim: str, tier: Tier) -> Settings:
+    """What a tier of a claim computes."""
+    return (OBJECT_TIERS if claim in (ONE_PHOTO, ONE_PHOTO_ABLATIONS) else TIERS)[tier]
 
 
 def _scenes(captures: Path | None) -> tuple[str, ...]:
@@ -130,10 +150,10 @@ def _scenes(captures: Path | None) -> tuple[str, ...]:
 
 def path_of(cell: Cell, out: Path) -> Path:
     """The file of a cell: its name is a hash of what it is, of the settings of its tier and its row, and of the priors it uses."""
-    cfg = rows.config_of(cell.row, TIERS[cell.tier].steps)
+    cfg = rows.config_of(cell.row, cell.settings.steps)
     weights = [sha256(file_of(name)) for name in rows.METHODS[cell.row.method].priors_of(cfg)]
     weights += [sha256(Path(cell.inception))] if cell.inception else []
-    plain = json.dumps([_named(cell), asdict(TIERS[cell.tier]), to_plain(cfg), *weights], sort_keys=True)
+    plain = json.dumps([_named(cell), asdict(cell.settings), to_plain(cfg), *weights], sort_keys=True)
     return out / CELLS / f"{hashlib.sha256(plain.encode()).hexdigest()[:16]}.json"
 
 
@@ -168,7 +188,7 @@ def _write(cell: Cell, fitted: Fitted, measured: dict[str, Any], seconds: float,
         **_named(cell),
         "row": cell.row.name,
         "way": asdict(cell.row),
-        "settings": asdict(TIERS[cell.tier]),
+        "settings": asdict(cell.settings),
         "train": list(fitted.split.train),
         "targets": list(fitted.targets),
         "protocol": measured["protocol"],
@@ -188,6 +208,8 @@ def _scene(cell: Cell, captures: Path | None) -> tuple[Capture, Split]:
         seed = seeds.seed_of("claims", number)
         capture = sample.capture(families.by_name(family), seed, layout=layout, views=WORLD_VIEWS, size=size)
         return capture, protocols.even(cell.views, WORLD_VIEWS)
+    if objects.known(cell.scene):
+        return objects.capture(cell.scene, captures, cell.settings.size)
     if captures is None or not (captures / cell.scene).is_dir():
         raise UserError(
             "the scene of a claim is not there", got=quote(cell.scene), accepted="a folder of --captures", do="Name it."
@@ -199,7 +221,7 @@ def _scene(cell: Cell, captures: Path | None) -> tuple[Capture, Split]:
 
 
 def _fitted(cell: Cell, captures: Path | None, on_compile: OnCompile) -> Fitted:
-    settings = TIERS[cell.tier]
+    settings = cell.settings
     capture, split = _scene(cell, captures)
     step = max(1, min(settings.every, len(split.test) // settings.least))
     inputs = loading.load(capture.select(split.train), settings.size)
@@ -215,9 +237,9 @@ def _fitted(cell: Cell, captures: Path | None, on_compile: OnCompile) -> Fitted:
 
 def _measured(cell: Cell, fitted: Fitted) -> dict[str, Any]:
     """What the renderings of a fit are worth, shown as a row shows them."""
-    capture, split, last, size = fitted.capture, fitted.split, fitted.last, TIERS[cell.tier].size
+    capture, split, last, size = fitted.capture, fitted.split, fitted.last, cell.settings.size
     method, name = rows.METHODS[cell.row.method], f"{cell.claim}-{cell.tier}"
-    cfg = method.resolve(rows.config_of(cell.row, TIERS[cell.tier].steps), fitted.inputs, rows.field_of(cell.row))
+    cfg = method.resolve(rows.config_of(cell.row, cell.settings.steps), fitted.inputs, rows.field_of(cell.row))
     background = fitted.inputs.background or color.WHITE
     after = method.after(cfg, last.field, fitted.boxed, last.state(), torch.device("cpu"))
     found = measure(last.field, capture.select(fitted.targets), size, background, name, split.name, after=after)

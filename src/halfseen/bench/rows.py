@@ -10,9 +10,10 @@ from halfseen.common.errors import UserError, quote
 from halfseen.methods.contract import Method
 from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
 from halfseen.methods.difix3d.algorithm import METHOD as DIFIX3D
+from halfseen.methods.nerfdiff.algorithm import METHOD as NERFDIFF
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
 
-METHODS: dict[str, Method] = {m.name: m for m in (PLAIN, DIFFUSIONERF, DIFIX3D)}
+METHODS: dict[str, Method] = {m.name: m for m in (PLAIN, DIFFUSIONERF, DIFIX3D, NERFDIFF)}
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,15 @@ _DIFIX3D = tuple(
     for kind in ("gaussians", "hashgrid")
     for stage, also in _STAGES.items()
 )
+# One photo at 64 px: what is distilled, without the refinement at the photo's own size, which is the same here.
+_ALONE = ("refine=0",)
+_NERFDIFF = (
+    Row("pixelnerf", "nerfdiff", "pixelnerf"),
+    Row("feedforward", "nerfdiff", "feedforward", base="pixelnerf"),
+    *(Row(v, "nerfdiff", v, _ALONE, base="feedforward") for v in ("sample-then-fit", "sds", "ngd")),
+)
+# Methods whose claims are of objects from one photo. Nothing is fitted to one photo alone: plain's rows are not beside them.
+ONE_PHOTO = ("nerfdiff",)
 # The rows of each method's claims, beside plain's.
 ROWS: dict[str, tuple[Row, ...]] = {
     "plain": (),
@@ -52,6 +62,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row("classic + prior", "diffusionerf", "prior"),
     ),
     "difix3d": _DIFIX3D,
+    "nerfdiff": _NERFDIFF,
 }
 _BASE = "geometric + prior"
 _FOURFOLD = 4 * DIFFUSIONERF.variants["geometric-prior"].score.weight
@@ -62,6 +73,11 @@ def _changed(name: str, setting: str) -> Row:
     return Row(name, "diffusionerf", "geometric-prior", (setting,), base=_BASE)
 
 
+def _guided(name: str, *settings: str) -> Row:
+    """NGD with its guidance changed."""
+    return Row(name, "nerfdiff", "ngd", (*_ALONE, *settings), base="ngd")
+
+
 # What happens when one thing is changed.
 ABLATIONS: dict[str, tuple[Row, ...]] = {
     "plain": (),
@@ -70,6 +86,17 @@ ABLATIONS: dict[str, tuple[Row, ...]] = {
         Row("per-step, hashgrid", "difix3d", "per-step", field="hashgrid", base="base, hashgrid"),
         # What asking at every step costs with a sampler of ten steps, which several of the paper's rivals have.
         Row("per-step of ten, gaussians", "difix3d", "per-step", ("passes=10",), "gaussians", base="plus, gaussians"),
+    ),
+    "nerfdiff": (
+        _guided("no guidance (gamma 0)", "guidance.blend=0"),
+        _guided("order pre, blend 0.9", "guidance.blend=0.9", "guidance.order=pre"),
+        _guided("order literal, blend 0.9", "guidance.blend=0.9", "guidance.order=literal"),
+        _guided("blend by gamma 10", "guidance.gamma=10"),
+        _guided("noise of each view", "guidance.shared_noise=false"),
+        _guided("photo not pinned", "guidance.pin_source=false"),
+        Row("diffusion only", "nerfdiff", "diffusion-only", base="feedforward"),
+        Row("ngd, gaussians", "nerfdiff", "ngd", field="gaussians", base="ngd"),
+        Row("ngd, hashgrid", "nerfdiff", "ngd", field="hashgrid", base="ngd"),
     ),
     "diffusionerf": (
         _changed("pulled at colours only", "pulls=colour"),
@@ -93,7 +120,8 @@ ABLATIONS: dict[str, tuple[Row, ...]] = {
 
 def of_method(method: str) -> tuple[Row, ...]:
     """The rows of a method's claims: plain's, and its own."""
-    return PLAIN_ROWS + ROWS[known(method)]
+    own = ROWS[known(method)]
+    return own if method in ONE_PHOTO else PLAIN_ROWS + own
 
 
 def also_of(row: Row) -> Row | None:

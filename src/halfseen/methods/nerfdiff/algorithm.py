@@ -41,8 +41,8 @@ from halfseen.priors import samplers
 from halfseen.priors.contract import Denoiser, NoiseLevel, noised
 from halfseen.runs.snapshot import Knobs, Snapshot, State
 
-# Groups of a checkpoint: the virtual views, what the denoiser is told of them, and what the refinement learns from.
-_VIEWS, _LOOKS, _LESSON = "views", "looks", "lesson"
+# Groups of a checkpoint: the virtual views, what the denoiser is told of them, what the refinement learns from, and numbers that are told.
+_VIEWS, _LOOKS, _LESSON, _TOLD = "views", "looks", "lesson", "told"
 
 
 @dataclass
@@ -200,15 +200,21 @@ def _snapshot(going: Distillation, cfg: Config, step: int, losses: dict[str, flo
             _LOOKS: going.looks.to_plain(),
         }
 
-    return Snapshot(
-        step, cfg.steps_in_all, "distil", going.field, losses, state, partial(looking.panels, going.looks, going.views)
-    )
+    panels = partial(looking.panels, going.looks, going.views)
+    facts = _agreement(going) if step == cfg.distilled else {}
+    return Snapshot(step, cfg.steps_in_all, "distil", going.field, losses, state, panels, facts=facts)
+
+
+def _agreement(going: Distillation) -> dict[str, float]:
+    """What the last targets differ in from the field's renderings of them: nothing, where all views agree."""
+    return {"residual": float((going.views.targets - looking.rendered(going.field, going.looks)).square().mean())}
 
 
 def _given(going: Distillation, cfg: Config) -> State:
-    """What the refinement begins with: the distilled planes, and renderings of them to learn from."""
+    """What the refinement begins with: the distilled planes, and renderings of them to learn from; and what is told of it."""
     lesson = looking.lesson(going.field, going.looks, cfg.lessons)
-    return {**fit.begun(going.field), _LESSON: lesson.to_plain()}
+    told = {k: torch.tensor(v, dtype=torch.float64) for k, v in _agreement(going).items()}
+    return {**fit.begun(going.field), _LESSON: lesson.to_plain(), _TOLD: told}
 
 
 def _refined(
@@ -226,20 +232,24 @@ def _refined(
     start = max(done - cfg.distilled, 0)
     lesson = lessons.restored(tensors, _LESSON)
     assert lesson is not None
+    assert tensors is not None
+    told = tensors[_TOLD]
     warm = tensors if cfg.fit.kind == "triplane" or start > 0 else None
     going = fit.begin(capture, to_user, cfg.fit, seed, device, warm)
     extra = partial(_taught, going, lesson, cfg, seed)
     phase = Phase("refine", cfg.distilled, cfg.steps_in_all)
     for snapshot in fit.steps(going, cfg.fit, seed, start, extra, phase=phase):
-        yield replace(snapshot, state=partial(_with_lesson, snapshot, lesson), generated=lesson.views())
+        state = partial(_with_lesson, snapshot, lesson, told)
+        facts = {k: float(v) for k, v in told.items()}
+        yield replace(snapshot, state=state, generated=lesson.views(), facts=facts)
 
 
 def _taught(going: Fit, lesson: Lesson, cfg: Config, seed: int, step: int) -> dict[str, Tensor]:
     return lessons.term(going, lesson, cfg.share, cfg.weight, cfg.fit, generator(seed, "nerfdiff/refine", step))
 
 
-def _with_lesson(snapshot: Snapshot, lesson: Lesson) -> State:
-    return {**snapshot.state(), _LESSON: lesson.to_plain()}
+def _with_lesson(snapshot: Snapshot, lesson: Lesson, told: dict[str, Tensor]) -> State:
+    return {**snapshot.state(), _LESSON: lesson.to_plain(), _TOLD: told}
 
 
 def _predicted(field: Triplane | Projection) -> State:

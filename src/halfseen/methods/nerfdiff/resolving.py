@@ -20,6 +20,13 @@ def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
         return replace(cfg, projection=found)
     if not cfg.fits:
         _check_predicted(cfg, kind, "a triplane")
+    elif kind != "triplane" and cfg.refined == 0:
+        raise UserError(
+            f"a field of kind {kind} begins with the refinement",
+            got=f"refine={cfg.refine:g} of {cfg.steps} steps",
+            accepted="a share that gives it steps, such as 0.2",
+            do="Change --set refine or --steps.",
+        )
     fitted = photometric.resolve(replace(cfg.fit, steps=max(1, cfg.refined)), capture, kind)
     return replace(cfg, fit=replace(fitted, triplane=found))
 

@@ -1,0 +1,58 @@
+"""Objects that claims from one photo stand on: worlds of claims seeds, and meshes of others where they are at hand. SRN's protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from halfseen.cameras import paths
+from halfseen.common.errors import UserError, quote
+from halfseen.data.capture import Capture, Split
+from halfseen.worlds import families, sample, seeds, user_meshes
+
+FAMILIES = ("cars", "chairs", "tabletop", "clevr")
+# Members of each family, and meshes of each folder, by tier.
+_EACH = {"quick": 2, "full": 25}
+# Folders of meshes among real captures, and what of them is an object of a kind that was learned.
+_MESHES = {"meshes_cc0_kenney": ("chair", "sedan", "hatchback"), "meshes_cc0_kaykit": ("chair", "armchair")}
+_OBJECT, _MESH = "object", "mesh"
+# The view of SRN's test spiral that is the photo.
+SOURCE = 64
+# Objects of ablations: the first of each family of things on white.
+ABLATED = tuple(f"{_OBJECT}-{f}-0" for f in FAMILIES[:3])
+
+
+def names(captures: Path | None, tier: str) -> tuple[str, ...]:
+    """Names of the objects at hand."""
+    made = tuple(f"{_OBJECT}-{family}-{i}" for i in range(_EACH[tier]) for family in FAMILIES)
+    if captures is None:
+        return made
+    found = (f"{_MESH}-{folder}-{p.stem}" for folder in _MESHES for p in _of_folder(captures, folder)[: _EACH[tier]])
+    return (*made, *found)
+
+
+def known(scene: str) -> bool:
+    """Whether a scene is one of these objects."""
+    return scene.split("-")[0] in (_OBJECT, _MESH)
+
+
+def capture(scene: str, captures: Path | None, size: int) -> tuple[Capture, Split]:
+    """An object's 251 views, and which of them is the photo."""
+    views = len(paths.srn_spiral())
+    split = Split(f"srn-{SOURCE}", (SOURCE,), tuple(i for i in range(views) if i != SOURCE))
+    kind, where, what = scene.split("-", 2)
+    if kind == _OBJECT:
+        family, seed = families.by_name(where), seeds.seed_of("claims", int(what))
+        return sample.capture(family, seed, layout="srn-test", views=views, size=(size, size)), split
+    found = [] if captures is None else [p for p in _of_folder(captures, where) if p.stem == what]
+    if not found:
+        raise UserError(
+            "the mesh of a claim is not there", got=quote(scene), accepted="a folder of --captures", do="Name it."
+        )
+    model = user_meshes.load(found[0]).model
+    return sample.shoot_model(model, "srn-test", views, (size, size), 0).capture, split
+
+
+def _of_folder(captures: Path, folder: str) -> list[Path]:
+    """Meshes of a folder that are of a kind that was learned, sorted."""
+    words = _MESHES[folder]
+    return [p for p in user_meshes.loose(captures / folder) if any(w in p.stem.lower() for w in words)]
