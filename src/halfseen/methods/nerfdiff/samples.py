@@ -33,6 +33,13 @@ class Posed:
     depth: Tensor | None = None  # [T, H, W] z-depths of the targets, where they are known
 
 
+def low_enough(views: Views, order: list[int], height: float) -> int:
+    """The first view of an order that looks from no higher than a sine of an elevation (z is up); the first of all where none does."""
+    centres = views.cameras.centres
+    sines = centres[:, 2] / centres.norm(dim=-1)
+    return next((i for i in order if float(sines[i]) <= height), order[0])
+
+
 def posed(views: Views, source: int, targets: list[int]) -> Posed:
     """Some views of an object, in the frame of view `source`."""
     camera = views.cameras[source]

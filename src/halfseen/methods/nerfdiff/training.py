@@ -104,7 +104,9 @@ class NerfDiffTask:
         """A photo of an object and some of its other views, perhaps in a mirror or in other colours."""
         cfg = self.config
         order = torch.randperm(len(views.rgb), generator=rng).tolist()
-        sample = samples.posed(views, order[0], order[1 : 1 + targets])
+        source = samples.low_enough(views, order, cfg.source_height)
+        order.remove(source)
+        sample = samples.posed(views, source, order[:targets])
         mirror, recolour = torch.rand(2, generator=rng).tolist()
         channels = torch.randperm(3, generator=rng)
         sample = samples.mirrored(sample) if mirror < cfg.mirrored else sample
@@ -175,7 +177,7 @@ class NerfDiffTask:
         if self.config.stage == "cdm":
             return self._judge_denoiser(networks)
         out: dict[str, list[float]] = {}
-        families = self.config.families
+        families = _kinds(self.config)
         for number, sample in enumerate(self._judged()):
             shown, _ = renderings.pictures(networks[NERF], sample, self.config.nerf.sampling)
             value = fmean(psnr(a, b) for a, b in zip(shown, sample.rgb, strict=True))
@@ -237,7 +239,7 @@ class NerfDiffTask:
         if self._held is None:
             cfg = self.config
             make = _maker(cfg, SPIRAL, (SOURCE, *JUDGED))
-            made = [as_views(make(n), n) for n in range(_HELD * len(cfg.families))]
+            made = [as_views(make(n), n) for n in range(_HELD * len(_kinds(cfg)))]
             self._held = [samples.posed(views, 0, list(range(1, 1 + len(JUDGED)))) for views in made]
         return self._held
 
@@ -270,7 +272,13 @@ def _maker(config: Config, views: int, only: tuple[int, ...] | None = None) -> C
         purpose, layout = ("held-out", "srn-test") if held else ("train", config.layout)
         return partial(of_folder, Folder(folder, config.size, views, purpose, only, layout))
     layout, worlds = ("srn-test", "validation") if held else (config.layout, "train")
-    return partial(of_world, Order(config.families, config.size, views, layout, cast("Purpose", worlds), only))
+    families = _kinds(config) if held else config.families
+    return partial(of_world, Order(families, config.size, views, layout, cast("Purpose", worlds), only))
+
+
+def _kinds(config: Config) -> tuple[str, ...]:
+    """The families, each once."""
+    return tuple(dict.fromkeys(config.families))
 
 
 def _cond(told: Tensor, sample: Posed) -> dict[str, Tensor]:

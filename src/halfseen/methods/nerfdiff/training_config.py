@@ -17,7 +17,7 @@ class Config:
 
     nerf: NerfConfig = field(default_factory=NerfConfig)
     cdm: cdm.Config = field(default_factory=cdm.Config)
-    loop: LoopConfig = field(default_factory=lambda: LoopConfig(batch=8, lr=5e-4, lr_end=2e-5, save_every=250))
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(batch=4, lr=5e-4, lr_end=2e-5, save_every=250))
     # nerf: the field alone; cdm: the denoiser beside a field that stays as it is, from renderings that are kept; joint: both in one
     # loop, as the paper has it.
     stage: Literal["nerf", "cdm", "joint"] = "nerf"
@@ -26,8 +26,10 @@ class Config:
     # Folders of objects instead of worlds (ShapeNet-SRN, ABO, CLEVR3D, meshes): to learn from, and to be judged by.
     data: str = ""
     held_out: str = ""
-    families: tuple[str, ...] = ("cars", "chairs", "tabletop", "clevr")
+    families: tuple[str, ...] = ("cars", "chairs", "tabletop", "cars", "chairs", "tabletop", "clevr")
     layout: str = "hemisphere"
+    # Photos are taken from no higher than this sine of an elevation, as people take them.
+    source_height: float = 0.7
     size: int = 64
     views: int = 24
     # Objects that are drawn from at a time; how often one is drawn on average; processes that render.
@@ -36,7 +38,7 @@ class Config:
     workers: int = 1
     # Of each object of a step of the field: views that are looked at, and rays of each; the share of rays from where the object is.
     targets: int = 2
-    rays: int = 512
+    rays: int = 256
     on_object: float = 0.6
     # Share of objects that are shown in a mirror, and of those whose colour channels change places.
     mirrored: float = 0.5
@@ -47,7 +49,7 @@ class Config:
     # and the weight of that. No photo can tell it: the paper has none of this.
     points: int = 1024
     carving_views: int = 12
-    carved: float = 0.1
+    carved: float = 0.03
     # Of stage `cdm`: photos, of an object each, and other views of each, over and over: they are rendered once and kept.
     photos: int = 2000
     others: int = 4
@@ -58,5 +60,5 @@ class Config:
         within("views", self.views, 2, 10_000)
         within("targets", self.targets, 1, self.views)
         within("rays", self.rays, 1, 10**6)
-        for name in ("on_object", "mirrored", "recoloured"):
+        for name in ("on_object", "mirrored", "recoloured", "source_height"):
             within(name, getattr(self, name), 0, 1)
