@@ -15,8 +15,9 @@ from halfseen.methods.contract import Estimate, OnCompile, Reconstruct
 from halfseen.methods.nerfdiff.config import Config
 from halfseen.methods.photometric import warming
 
-# Times, and steps of each, of the throwaway distillation that is timed; of the steps of a time the first is left out.
-_TIMES, _EACH = 2, 3
+# Times, and steps of each, of the throwaway distillation that is timed; of the steps of a time the first is left out. Its views are few:
+# what views cost is as many times more as there are.
+_TIMES, _EACH, _VIEWS = 2, 3, 4
 _MIB = 1 << 20
 # Of these the program comes to hold more than a short trial shows.
 _MARGIN = 1.2
@@ -29,7 +30,8 @@ def estimate(
     held = threads.memory_mib() or 0.0
     if not cfg.fits:
         return Estimate(1.0, round(_MARGIN * held * _MIB), round(held * _MIB))
-    guidance = replace(cfg.guidance, times=_TIMES)
+    guidance = replace(cfg.guidance, times=_TIMES, views=min(_VIEWS, cfg.guidance.views))
+    more = cfg.guidance.views / guidance.views
     steps = _TIMES * _EACH
     trial = replace(cfg, guidance=guidance, steps=steps, refine=0.0)
     began = time.perf_counter()
@@ -39,9 +41,9 @@ def estimate(
     # The first step waits for the first renderings and the denoiser; the first of a later time for what ends one and begins the next.
     step = (marks[_EACH - 1] - marks[0]) / (_EACH - 1)
     each_time = max(0.0, marks[_EACH] - marks[_EACH - 1] - step)
-    before = max(0.0, marks[0] - began - step)
+    before = more * max(0.0, marks[0] - began - step)
     times = cfg.guidance.times if cfg.way == "ngd" else 1
-    seconds = before + cfg.steps_in_all * step + times * each_time
+    seconds = before + cfg.steps_in_all * step + times * more * each_time
     peak = max(threads.peak_memory_mib() or 0.0, _MARGIN * held)
     return Estimate(seconds, round(peak * _MIB), round(held * _MIB), before)
 

@@ -41,6 +41,7 @@ def _sized(width: int, size: int, blocks: int, *, looks: bool) -> Config:
         views=50,
         layout="sphere",
         source_height=1.0,
+        own=0.0,
         targets=1,
         rays=4096,
         on_object=0.0,

@@ -10,12 +10,9 @@ Sample p of the stream is a photo of one object with other views of it; everythi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from statistics import fmean
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -25,23 +22,16 @@ from halfseen.fields import batched
 from halfseen.fields.batched import Many
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.nerfdiff import carving, cdm, presets, renderings, samples
-from halfseen.methods.nerfdiff.data_sets import Folder, of_folder
+from halfseen.methods.nerfdiff.judging import Judge
 from halfseen.methods.nerfdiff.networks import CDM, NAME, NERF, ROLE, networks
-from halfseen.methods.nerfdiff.objects import Made, Objects, Order, Views, as_views, of_world
+from halfseen.methods.nerfdiff.objects import Objects, Views, as_views
 from halfseen.methods.nerfdiff.samples import Posed
+from halfseen.methods.nerfdiff.sources import to_learn_from
 from halfseen.methods.nerfdiff.training_config import Config
-from halfseen.metrics.image import psnr
-from halfseen.priors import samplers
-from halfseen.priors.contract import Batch, NoiseLevel, noised
-from halfseen.priors.denoisers import clipped
-from halfseen.worlds.seeds import Purpose
+from halfseen.priors.contract import Batch
 
-# Held-out objects of each family; of SRN's test spiral, the view that is the photo and the ones that are judged.
-_HELD, SOURCE, JUDGED, SPIRAL = 6, 64, (0, 49, 104, 149, 199), 251
 # The way over which a point is opaque or not, in half cubes, and the least share of being right.
 _WAY, _SURE = 0.1, 1e-4
-# Held-out objects of a sheet, steps of its samples, and times at which the denoiser is judged.
-_SHOWN, _STEPS, _TIMES = 8, 25, (0.2, 0.4, 0.6, 0.8)
 
 
 class NerfDiffTask:
@@ -51,11 +41,10 @@ class NerfDiffTask:
         self.config = config
         self.networks = networks(config)
         views = 1 + config.others if config.stage == "cdm" else config.views
-        self._make = _maker(config, views)
+        self._make = to_learn_from(config, views)
         self._objects = Objects(self._make, config.window, config.reuse, config.workers)
         self._kept: dict[int, tuple[Posed, Tensor]] = {}
-        self._held: list[Posed] | None = None
-        self._held_told: list[Tensor] | None = None
+        self._judge = Judge(config)
 
     def batch(self, positions: range) -> Batch:
         """Photos with rays of other views of their objects, or the numbers of photos and views that are kept, with noise for them."""
@@ -106,8 +95,9 @@ class NerfDiffTask:
         order = torch.randperm(len(views.rgb), generator=rng).tolist()
         source = samples.low_enough(views, order, cfg.source_height)
         order.remove(source)
-        sample = samples.posed(views, source, order[:targets])
-        mirror, recolour = torch.rand(2, generator=rng).tolist()
+        mirror, recolour, own = torch.rand(3, generator=rng).tolist()
+        looked_at = [source, *order] if own < cfg.own and cfg.stage != "cdm" else order
+        sample = samples.posed(views, source, looked_at[:targets])
         channels = torch.randperm(3, generator=rng)
         sample = samples.mirrored(sample) if mirror < cfg.mirrored else sample
         return samples.recoloured(sample, channels) if recolour < cfg.recoloured else sample
@@ -173,81 +163,13 @@ class NerfDiffTask:
         return 2 * sample.rgb[other].movedim(-1, 0) - 1, told[other].float(), 2 * sample.photo - 1
 
     def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
-        """PSNR of SRN's protocol on held-out objects, whole and of each family, beside that of nothing but the background."""
-        if self.config.stage == "cdm":
-            return self._judge_denoiser(networks)
-        out: dict[str, list[float]] = {}
-        families = _kinds(self.config)
-        for number, sample in enumerate(self._judged()):
-            shown, _ = renderings.pictures(networks[NERF], sample, self.config.nerf.sampling)
-            value = fmean(psnr(a, b) for a, b in zip(shown, sample.rgb, strict=True))
-            out.setdefault("psnr", []).append(value)
-            if not self.config.held_out:
-                out.setdefault(f"psnr_{families[number % len(families)]}", []).append(value)
-            out.setdefault("psnr_empty", []).append(fmean(psnr(sample.back.expand_as(b), b) for b in sample.rgb))
-        return {k: fmean(v) for k, v in out.items()}
-
-    def _judge_denoiser(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
-        """Share of what renderings lack that is left after one look from noise of several times, and PSNR of renderings and samples."""
-        denoiser, out = cdm.denoiser_of(self.config.cdm, networks[CDM]), {}
-        for time in _TIMES:
-            left = lacked = 0.0
-            for number, (sample, told) in enumerate(zip(self._judged(), self._told(networks[NERF]), strict=True)):
-                clean = 2 * sample.rgb.movedim(-1, 1) - 1
-                rng = generator(self.config.seed, "nerfdiff/judge", number)
-                level = cdm.picture_level(
-                    self.config.cdm, cdm.level_at(self.config.cdm, torch.full((len(clean),), time))
-                )
-                x = noised(clean, torch.randn(clean.shape, generator=rng), level)
-                guess = denoiser(x, level, _cond(told, sample))
-                left += float((guess - clean).square().mean())
-                lacked += float((told[:, cdm.RENDER] - clean).square().mean())
-            out[f"left_{time}"] = left / lacked
-        before, after = [], []
-        for number, sample in enumerate(self._judged()):
-            drawn = self._drawn(networks, number)
-            render = (self._told(networks[NERF])[number][:, cdm.RENDER].movedim(1, -1) + 1) / 2
-            before += [psnr(a, b) for a, b in zip(render, sample.rgb, strict=True)]
-            after += [psnr(a, b) for a, b in zip(drawn, sample.rgb, strict=True)]
-        return {**out, "psnr_render": fmean(before), "psnr_sample": fmean(after)}
-
-    def _drawn(self, networks: Mapping[str, nn.Module], number: int) -> Tensor:
-        """Samples [T, H, W, 3] of the denoiser alone at the judged views of a held-out object."""
-        sample, told = self._judged()[number], self._told(networks[NERF])[number]
-        levels = [
-            _one(cdm.picture_level(self.config.cdm, cdm.level_at(self.config.cdm, t[None])))
-            for t in torch.linspace(0.95, 0.02, _STEPS)
-        ]
-        rng = generator(self.config.seed, "nerfdiff/sheet", number)
-        eps = torch.randn(told[:, cdm.RENDER].shape, generator=rng)
-        x = noised(told[:, cdm.RENDER], eps, levels[0].expand(len(told)))
-        denoiser = clipped(cdm.denoiser_of(self.config.cdm, networks[CDM]))
-        return (samplers.ddim(denoiser, x, levels, cond=_cond(told, sample)).movedim(1, -1) + 1) / 2
+        """What the network that learns is worth on held-out objects; both where both do."""
+        found = {} if self.config.stage == "cdm" else self._judge.field(networks[NERF])
+        return found if CDM not in networks else found | self._judge.denoiser(networks)
 
     def sheet(self, networks: Mapping[str, nn.Module]) -> Tensor:
-        """Held-out objects: the photo; what is rendered, what is sampled where there is a denoiser, and what is true."""
-        rows = []
-        for number, sample in enumerate(self._judged()[:_SHOWN]):
-            shown, _ = renderings.pictures(networks[NERF], sample, self.config.nerf.sampling)
-            lines = [shown, sample.rgb] if CDM not in networks else [shown, self._drawn(networks, number), sample.rgb]
-            photo = sample.photo.movedim(0, -1)
-            first = [photo, *(torch.ones_like(photo) for _ in lines[1:])]
-            rows += [torch.cat([a, *line], 1) for a, line in zip(first, lines, strict=True)]
-        return torch.cat(rows).clamp(0, 1)
-
-    def _judged(self) -> list[Posed]:
-        if self._held is None:
-            cfg = self.config
-            make = _maker(cfg, SPIRAL, (SOURCE, *JUDGED))
-            made = [as_views(make(n), n) for n in range(_HELD * len(_kinds(cfg)))]
-            self._held = [samples.posed(views, 0, list(range(1, 1 + len(JUDGED)))) for views in made]
-        return self._held
-
-    def _told(self, field: nn.Module) -> list[Tensor]:
-        """What the denoiser is told of held-out views, by a field that does not change."""
-        if self._held_told is None:
-            self._held_told = [renderings.pictures(field, s, self.config.nerf.sampling)[1] for s in self._judged()]
-        return self._held_told
+        """Held-out objects, rendered."""
+        return self._judge.sheet(networks)
 
     def close(self) -> None:
         """Stop the workers."""
@@ -262,31 +184,6 @@ def _carved(scene: Many, batch: Batch) -> Tensor:
     shape = -(right.log() * batch["points_known"]).sum() / batch["points_known"].sum().clamp_min(1)
     apart = (colour.float() - batch["points_rgb"]).square().mean(-1) * batch["points_coloured"]
     return shape + apart.sum() / batch["points_coloured"].sum().clamp_min(1)
-
-
-def _maker(config: Config, views: int, only: tuple[int, ...] | None = None) -> Callable[[int], Made]:
-    """Makes objects by number: of worlds or of a folder, to learn from, or held-out ones of SRN's protocol (`only` these views)."""
-    held = only is not None
-    folder = config.held_out if held else config.data
-    if folder:
-        purpose, layout = ("held-out", "srn-test") if held else ("train", config.layout)
-        return partial(of_folder, Folder(folder, config.size, views, purpose, only, layout))
-    layout, worlds = ("srn-test", "validation") if held else (config.layout, "train")
-    families = _kinds(config) if held else config.families
-    return partial(of_world, Order(families, config.size, views, layout, cast("Purpose", worlds), only))
-
-
-def _kinds(config: Config) -> tuple[str, ...]:
-    """The families, each once."""
-    return tuple(dict.fromkeys(config.families))
-
-
-def _cond(told: Tensor, sample: Posed) -> dict[str, Tensor]:
-    return {cdm.CONDITION: told, cdm.PHOTO: 2 * sample.photo[None] - 1}
-
-
-def _one(level: NoiseLevel) -> NoiseLevel:
-    return NoiseLevel(level.alpha.float(), level.sigma.float())
 
 
 def _source(config: Config) -> Data:

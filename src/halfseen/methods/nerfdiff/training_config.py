@@ -40,6 +40,8 @@ class Config:
     targets: int = 2
     rays: int = 256
     on_object: float = 0.6
+    # Share of objects of which the photo itself is one of the views that are looked at: what it shows is learned soonest.
+    own: float = 0.5
     # Share of objects that are shown in a mirror, and of those whose colour channels change places.
     mirrored: float = 0.5
     recoloured: float = 0.3
@@ -60,5 +62,5 @@ class Config:
         within("views", self.views, 2, 10_000)
         within("targets", self.targets, 1, self.views)
         within("rays", self.rays, 1, 10**6)
-        for name in ("on_object", "mirrored", "recoloured", "source_height"):
+        for name in ("on_object", "mirrored", "recoloured", "source_height", "own"):
             within(name, getattr(self, name), 0, 1)
