@@ -11,13 +11,15 @@ from halfseen.common.errors import UserError
 from halfseen.data.capture import Picture, PictureArray
 from halfseen.images import resize
 
-# The frame around the object, as a share of the picture's sides; rounds; and the longer side that is cut (pixels): what is
-# larger is cut small, and its outline made large again.
-_RIM, _ROUNDS, _SIZE = 0.04, 8, 512
+# Frames around the object, as shares of the picture's sides, of which the widest counts that the object does not touch: at most so much of
+# the frame's inner edge may be object. A table that reaches to the picture's rim is background of the next frame.
+_RIMS, _TOUCHES = (0.04, 0.1, 0.16, 0.22, 0.28), 0.05
+# Rounds of the cut, and the longer side that is cut (pixels): what is larger is cut small, and its outline made large again.
+_ROUNDS, _SIZE = 5, 384
 # Of the picture an object covers at least, and at most.
 _LEAST, _MOST = 0.01, 0.95
-# Pixels of the ring by which holes and specks are closed.
-_SPECK = 5
+# Pixels of the ring by which specks are taken off, and how far from the middle a piece counts (half pictures).
+_SPECK, _MIDDLE = 3, 0.35
 
 
 def cut(photo: Tensor) -> Tensor:
@@ -25,14 +27,11 @@ def cut(photo: Tensor) -> Tensor:
     height, width = photo.shape[:2]
     small = resize.resize(photo[..., :3], *resize.fit(width, height, _SIZE))
     pixels = (small.numpy()[..., ::-1] * 255 + 0.5).astype(np.uint8).copy()
-    high, wide = pixels.shape[:2]
-    left, top = max(1, round(_RIM * wide)), max(1, round(_RIM * high))
-    labels, back, fore = np.zeros((high, wide), np.uint8), np.zeros((1, 65)), np.zeros((1, 65))
-    # Its Gaussians begin at means drawn from a generator of OpenCV's own.
-    cv2.setRNGSeed(0)
-    rectangle = (left, top, wide - 2 * left, high - 2 * top)
-    cv2.grabCut(pixels, labels, rectangle, back, fore, _ROUNDS, cv2.GC_INIT_WITH_RECT)
-    found = _largest(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
+    found = np.zeros(pixels.shape[:2], np.uint8)
+    for rim in _RIMS:
+        found, touches = _within(pixels, rim)
+        if touches <= _TOUCHES:
+            break
     share = float(found.mean())
     if not _LEAST <= share <= _MOST:
         raise UserError(
@@ -44,14 +43,32 @@ def cut(photo: Tensor) -> Tensor:
     return resize.resize(torch.from_numpy(found)[..., None].float(), width, height)[..., 0].clamp(0, 1)
 
 
-def _largest(mask: np.ndarray) -> np.ndarray:
-    """The largest piece of a mask, without its holes and specks."""
+def _within(pixels: np.ndarray, rim: float) -> tuple[np.ndarray, float]:
+    """The object within a frame [H, W], and the share of the frame's inner edge that it touches."""
+    high, wide = pixels.shape[:2]
+    left, top = max(1, round(rim * wide)), max(1, round(rim * high))
+    labels, back, fore = np.zeros((high, wide), np.uint8), np.zeros((1, 65)), np.zeros((1, 65))
+    # Its Gaussians begin at means drawn from a generator of OpenCV's own.
+    cv2.setRNGSeed(0)
+    cv2.grabCut(
+        pixels, labels, (left, top, wide - 2 * left, high - 2 * top), back, fore, _ROUNDS, cv2.GC_INIT_WITH_RECT
+    )
+    found = _middle_most(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
+    inner = found[top : high - top, left : wide - left]
+    edge = np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
+    return found, float(edge.mean())
+
+
+def _middle_most(mask: np.ndarray) -> np.ndarray:
+    """The piece of a mask that has most of the picture's middle, without its specks."""
     ring = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_SPECK, _SPECK))
-    closed = cv2.morphologyEx(cv2.morphologyEx(mask, cv2.MORPH_OPEN, ring), cv2.MORPH_CLOSE, ring)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(closed)
+    count, labels, _, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(mask, cv2.MORPH_OPEN, ring))
     if count < 2:
         return np.zeros_like(mask)
-    return (labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())).astype(np.uint8)
+    y, x = (np.linspace(-1, 1, n) for n in mask.shape)
+    near = np.exp(-(y[:, None] ** 2 + x[None, :] ** 2) / (2 * _MIDDLE**2))
+    weight = np.bincount(labels.reshape(-1), near.reshape(-1), count)
+    return (labels == 1 + int(weight[1:].argmax())).astype(np.uint8)
 
 
 def picture(image: Picture) -> PictureArray:

@@ -77,7 +77,7 @@ def _mask(view: View) -> tuple[Picture | None, str]:
         return None, "the object is cut out by the picture's transparency"
     return foreground.picture(
         view.image
-    ), "the object was cut out by GrabCut, which took the picture's rim for background"
+    ), "the object was cut out by GrabCut, which took what is around the picture's middle for background"
 
 
 def _angle(view: View, fov: float | None) -> tuple[float, str]:
