@@ -175,6 +175,32 @@ def test_variants_that_only_predict_say_so(
     assert "has no diffusion model" in capsys.readouterr().err
 
 
+def test_srns_protocol_takes_view_64_and_says_what_it_measures(
+    priors: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "chair"
+    folder.mkdir()
+    srn.write(sample.capture(by_name("chairs"), 5, layout="srn-test", views=251, size=(16, 16)), folder)
+    out, ask = (
+        tmp_path / "r",
+        ["--method", "nerfdiff", "--variant", "feedforward", "--prior", f"object={priors['nerf']}"],
+    )
+    assert cli("reconstruct", folder, "--views", 1, "--out", out, *ask) == 0
+    config = json.loads((out / "config.json").read_text())
+    assert config["split"]["train"] == [64]
+    assert any("the prior works at 16 x 16 px" in note for note in config["assumed"])
+    capsys.readouterr()
+    assert cli("evaluate", out, "--against", folder, "--protocol", "srn-subset", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["rows"]) == 11
+    assert found["protocol"]["name"] == "srn-subset"
+    assert found["protocol"]["colour"] == "8-bit truncated"
+    assert "11 measured" in found["protocol"]["split"]
+    assert cli("reconstruct", folder, "--view-ids", "3", "--out", tmp_path / "other", *ask) == 0
+    assert cli("evaluate", tmp_path / "other", "--against", folder, "--protocol", "srn") == 2
+    assert "none of SRN's protocol" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("cut", ["alpha", "mask", "grabcut"])
 def test_one_photo_without_a_camera(
     priors: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], cut: str

@@ -10,23 +10,23 @@ from halfseen.api import finishing
 from halfseen.api.rendering import background_of
 from halfseen.common.errors import UserError, quote
 from halfseen.common.jsonfile import read_json
-from halfseen.data import dtu
+from halfseen.data import dtu, protocols
 from halfseen.data.capture import Capture
 from halfseen.export import measured
 from halfseen.export.measured import Measured
 from halfseen.export.together import together
 from halfseen.fields.contract import Field
 from halfseen.metrics import lpips as lpips_networks
-from halfseen.metrics.protocol import Distance
+from halfseen.metrics.protocol import Colour, Distance
 from halfseen.runs import provenance
 from halfseen.runs import run as runs
 from halfseen.runs.fields import load_field
 from halfseen.runs.run import Run
 
-# Which views a protocol measures: those that the run's split holds out, the run's own inputs, all of a capture, or the targets of
-# DTU's few-view protocol at its size.
-HELD_OUT, INPUTS, ALL, DTU = "held-out", "inputs", "all", "dtu"
-PROTOCOLS = (HELD_OUT, INPUTS, ALL, DTU)
+# Which views a protocol measures: those that the run's split holds out, the run's own inputs, all of a capture, the targets of
+# DTU's few-view protocol at its size, or those of ShapeNet-SRN's with colours truncated to 8 bits (of the subset 11 of them).
+HELD_OUT, INPUTS, ALL, DTU, SRN, SRN_SUBSET = "held-out", "inputs", "all", "dtu", "srn", "srn-subset"
+PROTOCOLS = (HELD_OUT, INPUTS, ALL, DTU, SRN, SRN_SUBSET)
 _LEAST_RUNS = 2
 
 
@@ -57,11 +57,14 @@ def evaluate(
         )
     elif name == DTU:
         chosen = _dtu_targets(run, against)
+    elif name in (SRN, SRN_SUBSET):
+        chosen = _srn_targets(run, against, whole=name == SRN)
     else:
         # Other photos of the same place may be measured in full; which of a capture are inputs is known of the run's own.
         chosen = against if name == ALL else against.select(_held_out(run, against))
     size = max(v.image.width for v in chosen.views) if name == DTU else None
-    found = measure(run, load_field(run), chosen, name, _networks(lpips), size)
+    colour: Colour = "8-bit truncated" if name in (SRN, SRN_SUBSET) else "float"
+    found = measure(run, load_field(run), chosen, name, _networks(lpips), size, colour=colour)
     whole = together(found, inception)
     absent = [*whole.absent, *([] if lpips else ["LPIPS: no weights given (--lpips alex=BACKBONE,HEADS)"])]
     return {
@@ -98,13 +101,14 @@ def measure(
     size: int | None = None,
     *,
     finished: bool = True,
+    colour: Colour = "float",
 ) -> Measured:
     """Measure a field on views of the user's frame, at the run's work size unless another is named (longer side, pixels), as the run's
     method shows it unless it is not `finished`."""
     work = size or max(map(max, run.config["work_sizes"]))
     split = f"{run.config['split']['name']}: {len(run.config['split']['train'])} inputs, {len(views)} measured"
     after = finishing.after_of(run, field) if finished else None
-    return measured.measure(field, views, work, background_of(run), name, split, networks, after)
+    return measured.measure(field, views, work, background_of(run), name, split, networks, after, colour)
 
 
 def compare(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -170,6 +174,22 @@ def _held_out(run: Run, capture: Capture) -> list[int]:
             do="Name that capture, use --protocol all or inputs, or reconstruct with --views.",
         )
     return test
+
+
+def _srn_targets(run: Run, capture: Capture, *, whole: bool) -> Capture:
+    """The targets of SRN's protocol for a run of its inputs: all that are held out, or the customary few."""
+    train = tuple(int(i) for i in run.config["split"]["train"])
+    known = [protocols.srn(n) for n in range(1, 1 + len(protocols.SRN_INPUTS))]
+    if len(capture) != protocols.SRN_VIEWS or train not in [s.train for s in known]:
+        raise UserError(
+            "the run is none of SRN's protocol",
+            got=f"{len(capture)} views, inputs {','.join(map(str, train))}",
+            accepted="; ".join(f"{s.name}: {','.join(map(str, s.train))}" for s in known)
+            + f" of {protocols.SRN_VIEWS}",
+            do="Reconstruct an object of the test set with --views 1.",
+        )
+    held = _held_out(run, capture)
+    return capture.select(held if whole else [i for i in protocols.SRN_SUBSET if i in held])
 
 
 def _dtu_targets(run: Run, capture: Capture) -> Capture:

@@ -172,7 +172,7 @@ def describe(
         "split": asdict(split),
         "photo_sizes": sorted(set(sizes)),
         "work_sizes": sorted({(v.image.width, v.image.height) for v in loaded.views}),
-        "assumed": [*loaded.notes, *asked],
+        "assumed": [*loaded.notes, *asked, *method.notes_of(cfg)],
     }
 
 

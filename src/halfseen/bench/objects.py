@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from halfseen.cameras import paths
 from halfseen.common.errors import UserError, quote
+from halfseen.data import protocols
 from halfseen.data.capture import Capture, Split
 from halfseen.worlds import families, sample, seeds, user_meshes
 
@@ -15,8 +15,6 @@ _EACH = {"quick": 2, "full": 25}
 # Folders of meshes among real captures, and what of them is an object of a kind that was learned.
 _MESHES = {"meshes_cc0_kenney": ("chair", "sedan", "hatchback"), "meshes_cc0_kaykit": ("chair", "armchair")}
 _OBJECT, _MESH = "object", "mesh"
-# The view of SRN's test spiral that is the photo.
-SOURCE = 64
 # Objects of ablations: the first of each family of things on white.
 ABLATED = tuple(f"{_OBJECT}-{f}-0" for f in FAMILIES[:3])
 
@@ -37,8 +35,7 @@ def known(scene: str) -> bool:
 
 def capture(scene: str, captures: Path | None, size: int) -> tuple[Capture, Split]:
     """An object's 251 views, and which of them is the photo."""
-    views = len(paths.srn_spiral())
-    split = Split(f"srn-{SOURCE}", (SOURCE,), tuple(i for i in range(views) if i != SOURCE))
+    views, split = protocols.SRN_VIEWS, protocols.srn(1)
     kind, where, what = scene.split("-", 2)
     if kind == _OBJECT:
         family, seed = families.by_name(where), seeds.seed_of("claims", int(what))

@@ -42,7 +42,8 @@ class Evaluate:
     against: tuple[Path, ...] = ()
     """The capture that the run was made from; without it the run is measured on its own inputs."""
     protocol: str | None = None
-    """held-out, inputs, all, dtu (DTU's targets at 400 x 300, for runs of its 3, 6 or 9 inputs) or dtu-surface (chamfer of the mesh, with --truth);
+    """held-out, inputs, all, dtu (DTU's targets at 400 x 300, for runs of its 3, 6 or 9 inputs), dtu-surface (chamfer of the mesh, with --truth),
+    srn (an object's other 250 views, colours truncated to 8 bits) or srn-subset (11 of these);
     default: held-out with --against, else inputs."""
     truth: Path | None = None
     """For dtu-surface: the folder of DTU that holds Points/ and ObsMask/."""

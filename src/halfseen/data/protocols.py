@@ -16,6 +16,9 @@ LLFF_HOLD = 8
 DTU_INPUTS = (25, 22, 28, 40, 44, 48, 0, 8, 13)
 DTU_EXCLUDED = (3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 36, 37, 38, 39)
 DTU_VIEWS = 49
+# ShapeNet-SRN's test spiral: its views, the customary inputs in order of use, and pixelNeRF's quick subset of targets.
+SRN_VIEWS, SRN_INPUTS = 251, (64, 104)
+SRN_SUBSET = (0, 24, 49, 74, 99, 124, 149, 174, 199, 224, 249)
 # Splits that are asked for by name; rounds of k-means after which it has long settled.
 CLUSTERS, WALKS = "clusters", "walks"
 NAMED = (CLUSTERS, WALKS)
@@ -52,6 +55,13 @@ def dtu(count: int) -> Split:
     _check(count, len(DTU_INPUTS))
     used = DTU_INPUTS + DTU_EXCLUDED
     return Split(f"dtu-{count}", DTU_INPUTS[:count], tuple(i for i in range(DTU_VIEWS) if i not in used))
+
+
+def srn(count: int) -> Split:
+    """An object of SRN's test set: everything but the inputs is held out."""
+    _check(count, len(SRN_INPUTS))
+    inputs = SRN_INPUTS[:count]
+    return Split(f"srn-{count}", inputs, tuple(i for i in range(SRN_VIEWS) if i not in inputs))
 
 
 def dtu_splits(numbers: Sequence[int]) -> tuple[Split, ...]:
@@ -134,6 +144,8 @@ def choose(capture: Capture, count: int | None, ids: Sequence[int] | None, named
     for split in capture.splits:
         if len(split.train) == count:
             return split
+    if capture.layout == "srn" and total == SRN_VIEWS and count <= len(SRN_INPUTS):
+        return srn(count)
     return llff(count, total) if capture.layout == "llff" and total > LLFF_HOLD else even(count, total)
 
 

@@ -42,6 +42,7 @@ def measure(
     split: str,
     networks: Mapping[str, Distance] | None = None,
     after: After | None = None,
+    colour: protocols.Colour = "float",
 ) -> Measured:
     """Measure on views of the user's frame, with photos of at most `size` pixels and objects over `background`.
 
@@ -66,7 +67,9 @@ def measure(
     stated_masks += [] if judged is None else ["evaluation mask = 255, nearest pixel"]
     mask = " and ".join(stated_masks) or protocols.NO_MASK
     sizes = {(p.truth.shape[1], p.truth.shape[0]) for p in pairs}
-    stated = Protocol(name, split, next(iter(sizes)) if len(sizes) == 1 else None, mask, protocols.named(networks))
+    stated = Protocol(
+        name, split, next(iter(sizes)) if len(sizes) == 1 else None, mask, protocols.named(networks), colour
+    )
     numbers = {**protocols.measure(pairs, stated, networks), "photos": _hash([p.truth for p in pairs])}
     shown = [
         Surface(loaded.cameras()[i], f.rgb, f.depth, truth)

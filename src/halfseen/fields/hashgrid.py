@@ -59,6 +59,13 @@ class Config:
                 accepted=", ".join(map(str, FEATURES)),
                 do="Correct the setting.",
             )
+        if self.sampling.kind == "proposed":
+            raise UserError(
+                "field.sampling.kind is not for hash grids",
+                got="proposed",
+                accepted="occupancy, resample",
+                do="Correct the setting.",
+            )
         within("field.base", self.base, 1, 4096)
         within("field.finest", self.finest, 1, 1 << 18)
         within("field.log2_entries", self.log2_entries, 4, 26)

@@ -14,6 +14,7 @@ from halfseen.cameras.cameras import Cameras
 from halfseen.cameras.rays import Rays
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.config import within
+from halfseen.common.errors import UserError
 from halfseen.common.rng import generator as make_generator
 from halfseen.fields import decoder, planes, samplers, volumetric
 from halfseen.fields.contract import BLACK, Background, Rendering, Window
@@ -40,6 +41,13 @@ class Config:
         within("field.side", self.side, 2, 4096)
         within("field.lr_planes", self.lr_planes, 0, 1e3)
         within("field.lr_network", self.lr_network, 0, 1e3)
+        if self.sampling.kind == "proposed" and self.bounded is False:
+            raise UserError(
+                "field.sampling.kind=proposed looks into the box alone",
+                got="a scene that is not bounded",
+                accepted="resample",
+                do="Correct the setting.",
+            )
 
 
 class Triplane:

@@ -73,6 +73,8 @@ class Method:
     # (config, fitted field, loaded capture in the box frame, state of the last checkpoint, device): how finished renderings go on,
     # for methods that do not show their field as it is.
     after: Callable[[Any, Field, Capture, State, torch.device], After | None] = lambda *_: None
+    # Sentences on what a resolved config does that a user would not expect, such as the size at which a prior works.
+    notes_of: Callable[[Any], tuple[str, ...]] = lambda cfg: ()
     # The variants at the sizes of the paper, where it has any.
     paper: Mapping[str, Any] = field(default_factory=dict)
     paper_size: int | None = None  # longer side of the photos there, in pixels

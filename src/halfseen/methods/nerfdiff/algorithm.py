@@ -284,4 +284,5 @@ METHOD = Method(
     priors_of=lambda cfg: (cfg.prior,),
     with_prior=resolving.with_prior,
     after=after,
+    notes_of=resolving.notes_of,
 )

@@ -86,6 +86,7 @@ class Config:
     # The role's prior: a name or a folder. What field it predicts is read from it.
     prior: str = "nerfdiff-objects-64"
     projection: projection.Config | None = None
+    prior_size: int = 64  # of the pictures that it works at
 
     def __post_init__(self) -> None:
         within("steps", self.steps, 1, 10**7)

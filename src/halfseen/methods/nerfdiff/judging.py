@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from halfseen.common.rng import generator
+from halfseen.data.protocols import SRN_INPUTS, SRN_VIEWS
 from halfseen.methods.nerfdiff import cdm, renderings, samples
 from halfseen.methods.nerfdiff.networks import CDM, NERF
 from halfseen.methods.nerfdiff.objects import as_views
@@ -21,8 +22,8 @@ from halfseen.priors import samplers
 from halfseen.priors.contract import NoiseLevel, noised
 from halfseen.priors.denoisers import clipped
 
-# Held-out objects of each family; of SRN's test spiral, the view that is the photo and the ones that are judged.
-_HELD, SOURCE, JUDGED, SPIRAL = 6, 64, (0, 49, 104, 149, 199), 251
+# Held-out objects of each family; of SRN's test spiral, the views that are judged.
+_HELD, _JUDGED = 6, (0, 49, 104, 149, 199)
 # Objects of each family whose pictures make the mean picture.
 _MEAN = 16
 # Held-out objects of a sheet, steps of its samples, and times at which the denoiser is judged.
@@ -106,9 +107,9 @@ class Judge:
     def _judged(self) -> list[Posed]:
         if self._held is None:
             cfg = self.config
-            make = to_be_judged_by(cfg, SPIRAL, (SOURCE, *JUDGED))
+            make = to_be_judged_by(cfg, SRN_VIEWS, (SRN_INPUTS[0], *_JUDGED))
             made = [as_views(make(n), n) for n in range(_HELD * len(kinds(cfg)))]
-            self._held = [samples.posed(views, 0, list(range(1, 1 + len(JUDGED)))) for views in made]
+            self._held = [samples.posed(views, 0, list(range(1, 1 + len(_JUDGED)))) for views in made]
         return self._held
 
     def _means(self) -> list[Tensor]:

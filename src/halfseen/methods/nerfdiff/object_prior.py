@@ -134,9 +134,15 @@ def predicted(
     return triplane.of_planes(encoded[0], weight, to_planes, to_user, config)
 
 
-def field_config(name: str, cells: int, lr_planes: float, lr_network: float) -> triplane.Config | projection.Config:
+def described(name: str) -> Trained:
+    """What a prior was trained as, without its weights' being built."""
+    return configs.from_plain(Trained, weights.load_for(name, ROLE).config["config"], f"{name}: config")
+
+
+def field_config(
+    trained: Trained, cells: int, lr_planes: float, lr_network: float
+) -> triplane.Config | projection.Config:
     """The config of the field that a prior predicts; planes get so many cells a side, and these learning rates."""
-    trained = configs.from_plain(Trained, weights.load_for(name, ROLE).config["config"], f"{name}: config")
     nerf = trained.nerf
     if nerf.kind == "projection":
         return projection.Config(nerf.unet.outside, trained.size, 1, nerf.layers, nerf.sampling)

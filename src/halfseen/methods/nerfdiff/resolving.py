@@ -14,7 +14,9 @@ from halfseen.methods.photometric import config as photometric
 
 def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
     """Fill in what depends on the capture and the prior."""
-    found = object_prior.field_config(cfg.prior, cfg.side, cfg.lr_planes, cfg.lr_network)
+    trained = object_prior.described(cfg.prior)
+    cfg = replace(cfg, prior_size=trained.size)
+    found = object_prior.field_config(trained, cfg.side, cfg.lr_planes, cfg.lr_network)
     if isinstance(found, projection.Config):
         _check_predicted(cfg, kind, "features on the photo")
         return replace(cfg, projection=found)
@@ -45,6 +47,16 @@ def _check_predicted(cfg: Config, kind: str, what: str) -> None:
 def field_config(cfg: Config) -> kinds.Config:
     """The settings of the field that is there in the end."""
     return cfg.projection if cfg.projection is not None else photometric.field_config(cfg.fit)
+
+
+def notes_of(cfg: Config) -> tuple[str, ...]:
+    """At which sizes the prior and the photo work."""
+    size = f"{cfg.prior_size} x {cfg.prior_size} px"
+    if cfg.refined:
+        return (
+            f"the prior works at {size}; in the last {cfg.refined} steps the photo refines the result at the work size",
+        )
+    return (f"the prior works at {size}, and so does all of the result",)
 
 
 def with_prior(cfg: Config, role: str, name: str, weight: float | None) -> Config:
