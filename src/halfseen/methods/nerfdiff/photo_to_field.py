@@ -18,6 +18,7 @@ from halfseen.priors.networks import unet
 
 # What the encoder is told of each pixel: colours and where it is.
 _SHOWN = 5
+_COLOURS = 3
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class NerfConfig:
             hidden=64, geometry=31, colour_hidden=64, colour_layers=1, degree=0, activation="softplus", shift=1.0
         )
     )
+    # Whether the photo's own colours are added to the first channels of the plane that it lies on: what is on it need not be learned.
+    carries: bool = True
     layers: projection.Layers = field(default_factory=projection.Layers)
     sampling: Sampling = field(default_factory=lambda: Sampling("proposed", uniform=32, resampled=24))
 
@@ -67,6 +70,9 @@ class PhotoToField(nn.Module):
     def forward(self, photos: Tensor) -> Tensor:
         """What fields are made of: planes [B, 3, C, R, R], or features [B, C, H, W] of the photos."""
         found = self.unet(torch.cat([photos, _places(photos)], 1)).float()
+        if self.config.carries:
+            # Of a triplane the plane of the picture is the first.
+            found = torch.cat([found[:, :_COLOURS] + photos, found[:, _COLOURS:]], 1)
         return found.unflatten(1, (len(planes.AXES), -1)) if self.config.kind == "triplane" else found
 
     @property

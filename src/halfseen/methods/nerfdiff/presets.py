@@ -34,7 +34,9 @@ def _sized(width: int, size: int, blocks: int, *, looks: bool) -> Config:
     tokens = _TOKENS * width if looks else 0
     denoiser = replace(shared, inside=cdm.NOISY + cdm.RENDER.stop, outside=cdm.NOISY, time=_TIME * width, tokens=tokens)
     return Config(
-        nerf=NerfConfig(unet=encoder, decoder=_MLP, sampling=Sampling("proposed", uniform=64, resampled=64)),
+        nerf=NerfConfig(
+            unet=encoder, carries=False, decoder=_MLP, sampling=Sampling("proposed", uniform=64, resampled=64)
+        ),
         cdm=cdm.Config(unet=denoiser, tells="render", residual=0.0, bias=0.0),
         stage="joint",
         size=size,
