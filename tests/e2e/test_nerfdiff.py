@@ -112,11 +112,11 @@ def test_a_run_ends_resumes_and_renders_on_every_field(
     assert np.asarray(Image.open(tmp_path / "frames" / "rgb" / "00000.png")).shape == (32, 32, 3)
 
 
-@pytest.mark.parametrize("stop", [3, 8, 17])
+@pytest.mark.parametrize("stop", [3, 8, 16, 17])
 def test_a_run_that_was_stopped_ends_in_the_same_bytes(
     chair: Path, priors: dict[str, Path], tmp_path: Path, stop: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the middle of a time, at its end, and in the refinement."""
+    """In the middle of a time, at its end, at the distillation's end, and in the refinement."""
     from halfseen.runs import record
 
     whole = hs.reconstruct(chair, **_asked(priors, tmp_path / "whole"))

@@ -68,7 +68,10 @@ def train(
     start = None
     if begin is not None:
         stored = weights.load(begin)
-        start = training.Begin({k: v.float() for k, v in stored.weights.items()}, int(stored.config["step"]))
+        known = {k.partition(".")[0] for k in stored.weights}
+        # What another network is to learn beside these begins at its first step.
+        step = int(stored.config["step"]) if known == set(chosen.networks(cfg)) else 0
+        start = training.Begin({k: v.float() for k, v in stored.weights.items()}, step)
         if start.step >= cfg.loop.steps and training.newest(out) is None:
             raise UserError(
                 f"{quote(str(begin))} has had all the steps that are asked for",

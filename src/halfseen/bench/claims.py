@@ -225,6 +225,9 @@ def _fitted(cell: Cell, captures: Path | None, on_compile: OnCompile) -> Fitted:
     capture, split = _scene(cell, captures)
     step = max(1, min(settings.every, len(split.test) // settings.least))
     inputs = loading.load(capture.select(split.train), settings.size)
+    if objects.known(cell.scene):
+        # Where an object's middle is, a photo's depth does not say: its camera's distance from the origin does.
+        inputs = replace(inputs, views=tuple(replace(v, depth=None) for v in inputs.views))
     method = rows.METHODS[cell.row.method]
     cfg = method.resolve(rows.config_of(cell.row, settings.steps), inputs, rows.field_of(cell.row))
     method.warm_up(cfg, inputs, torch.device("cpu"), on_compile)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
+from halfseen.cameras.similarity import Similarity
 from halfseen.common.errors import UserError, quote
-from halfseen.data import protocols
+from halfseen.data import normalise, protocols
 from halfseen.data.capture import Capture, Split
 from halfseen.worlds import families, sample, seeds, user_meshes
 
@@ -39,7 +42,10 @@ def capture(scene: str, captures: Path | None, size: int) -> tuple[Capture, Spli
     kind, where, what = scene.split("-", 2)
     if kind == _OBJECT:
         family, seed = families.by_name(where), seeds.seed_of("claims", int(what))
-        return sample.capture(family, seed, layout="srn-test", views=views, size=(size, size)), split
+        made = sample.capture(family, seed, layout="srn-test", views=views, size=(size, size))
+        # The origin is what cameras look at.
+        focus = -torch.tensor(family.stage(seed).focus, dtype=torch.float64)
+        return normalise.move(made, Similarity(1.0, torch.eye(3, dtype=torch.float64), focus)), split
     found = [] if captures is None else [p for p in _of_folder(captures, where) if p.stem == what]
     if not found:
         raise UserError(

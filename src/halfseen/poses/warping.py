@@ -27,9 +27,11 @@ def borrow(
     pixels, z = rays.project(photo_camera.to(points), points)
     inside = rays.in_frame(photo_camera, pixels, z)[0]
     size = photo_camera.sizes[0].to(pixels)
-    there = resize.sample(surface[..., None].to(pixels), pixels * (_size(surface) / size), mode="nearest")[0, :, 0]
+    there = resize.sample(surface[..., None].to(pixels), pixels * (_size(surface).to(size) / size), mode="nearest")[
+        0, :, 0
+    ]
     trusted = inside & ((z[0] - there).abs() <= _AGREES * z[0]) & (depth.reshape(-1) > 0)
-    rgb = resize.sample(photo.to(pixels), pixels * (_size(photo) / size))[0]
+    rgb = resize.sample(photo.to(pixels), pixels * (_size(photo).to(size) / size))[0]
     trusted = trusted.reshape(height, width)
     return torch.where(trusted[..., None], rgb.reshape(height, width, 3), 0.0).to(photo), trusted
 

@@ -75,13 +75,16 @@ def reconstruct(
         found = object_prior.predicted(prior, shown, to_user, cfg.projection or cfg.fit.triplane)
         yield Snapshot(1, 1, "predict", found, {}, partial(_predicted, found), dict)
         return
-    if done < cfg.distilled:
+    if tensors is None or _LESSON not in tensors:
         if tensors is None:
             field: kinds.AnyField = object_prior.predicted(prior, shown, to_user, cfg.fit.triplane)
         else:
             field = kinds.restore(tensors["field"], to_user, cfg.fit.triplane, device)
         assert isinstance(field, Triplane)
-        going = _begin(field, prior, shown, capture, cfg, seed, tensors)
+        # What the denoiser is told is rendered as in training, from planes as the network gives them.
+        native = replace(cfg.fit.triplane, side=prior.config.size)
+        told = None if tensors else object_prior.predicted(prior, shown, to_user, native)
+        going = _begin(field, told, shown, capture, cfg, seed, tensors)
         yield from _WAYS[cfg.way](going, prior, cfg, seed, done)
         tensors = _given(going, cfg)
     yield from _refined(capture, to_user, cfg, seed, device, done, tensors)
@@ -89,7 +92,7 @@ def reconstruct(
 
 def _begin(
     field: Triplane,
-    prior: ObjectPrior,
+    predicted: Field | None,
     shown: object_prior.Shown,
     capture: Capture,
     cfg: Config,
@@ -108,7 +111,8 @@ def _begin(
             Views(**tensors[_VIEWS]),
         )
     cameras = virtual.around(shown.camera, cfg.guidance.layout, cfg.guidance.views, seed).to(torch.float32)
-    looks = looking.of(field, cameras, shown, capture)
+    assert predicted is not None
+    looks = looking.of(predicted, cameras, shown, capture)
     views = distil.start(looks.rendered, cfg.guidance, generator(seed, "nerfdiff/noise"))
     return Distillation(field, optimiser, first, looks, views)
 
@@ -117,7 +121,11 @@ def _ngd(
     going: Distillation, prior: ObjectPrior, cfg: Config, seed: int, done: int
 ) -> Generator[Snapshot, Knobs | None, None]:
     """Algorithm 1."""
-    denoise, render = _denoise(going, prior, cfg), partial(looking.rendered, going.field, going.looks)
+    denoise = _denoise(going, prior, cfg)
+
+    def render() -> Tensor:
+        return looking.rendered(going.field, going.looks, shown=going.views.targets)
+
     for number, t in enumerate(levels(prior, cfg)):
         before = number * cfg.each
         if done >= before + cfg.each:
@@ -207,7 +215,11 @@ def _snapshot(going: Distillation, cfg: Config, step: int, losses: dict[str, flo
 
 def _agreement(going: Distillation) -> dict[str, float]:
     """What the last targets differ in from the field's renderings of them: nothing, where all views agree."""
-    return {"residual": float((going.views.targets - looking.rendered(going.field, going.looks)).square().mean())}
+    return {
+        "residual": float(
+            (going.views.targets - looking.rendered(going.field, going.looks, whole=True)).square().mean()
+        )
+    }
 
 
 def _given(going: Distillation, cfg: Config) -> State:
@@ -265,7 +277,7 @@ def after(cfg: Config, field: Field, capture: Capture, state: State, device: tor
     shown = object_prior.shown(capture.views[0], capture.background or color.WHITE, prior.config.size)
     network = object_prior.denoiser(prior, cfg.prior)
     return looking.Sampled(
-        network, levels(prior, cfg), shown, looking.witness(field, shown, capture), prior.config.size
+        network, levels(prior, cfg), shown, looking.witness(field, shown, capture), prior.config.size, prior.multiple
     )
 
 

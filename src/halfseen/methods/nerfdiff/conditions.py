@@ -22,6 +22,7 @@ class Witness:
     photo: Tensor  # [h, w, 3]
     camera: Cameras
     surface: Tensor  # [h', w'] z-depth, 0 where nothing is
+    unit: float = 1.0  # of these lengths, the half side of the photo's cube
 
 
 def solid(depth: Tensor, alpha: Tensor) -> Tensor:
@@ -31,11 +32,11 @@ def solid(depth: Tensor, alpha: Tensor) -> Tensor:
 
 def told(rgb: Tensor, alpha: Tensor, depth: Tensor, camera: Cameras, witness: Witness) -> Tensor:
     """[9, H, W] of a rendering (colours [H, W, 3], opacity and z-depth [H, W]) at a camera: colours, opacity, depth from the middle of
-    the box, the photo's colours here, and where these are trusted. All but depth are in [-1, 1]."""
+    the cube in halves of its side, the photo's colours here, and where these are trusted. All but depth are in [-1, 1]."""
     middle = -float(camera.centres[0] @ camera.forward[0])
     there = solid(depth, alpha)
     borrowed, trusted = warping.borrow(witness.photo, witness.camera, witness.surface, camera, there)
     relative = torch.where(there > 0, there - middle, torch.zeros_like(there))
-    parts = (2 * rgb.movedim(-1, 0) - 1, 2 * alpha[None] - 1, relative[None])
+    parts = (2 * rgb.movedim(-1, 0) - 1, 2 * alpha[None] - 1, relative[None] / witness.unit)
     trust = trusted[None].to(rgb)
     return torch.cat([*parts, (2 * borrowed.to(rgb).movedim(-1, 0) - 1) * trust, 2 * trust - 1])

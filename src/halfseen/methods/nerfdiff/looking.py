@@ -30,8 +30,6 @@ _VIEWS_AT_ONCE, _RAYS_AT_ONCE = 8, 8192
 _OPAQUE, _DIFFERS, _WIDER = 0.01, 0.03, 3
 # Views of a panel.
 _SHOWN = 6
-# Sides of what the denoiser takes are multiples of this.
-_MULTIPLE = 8
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def witness(field: Field, shown: Shown, capture: Capture) -> Witness:
     """The photo, and the depth of a field as its camera sees it."""
     rendering = _rendering(field, shown.camera, capture.background or color.WHITE)
     surface = conditions.solid(rendering.mean_depth, rendering.alpha)
-    return Witness(shown.photo.movedim(0, -1), shown.camera, surface)
+    return Witness(shown.photo.movedim(0, -1), shown.camera, surface, shown.to_box.scale)
 
 
 def _rendering(field: Field, camera: Cameras, back: Colour) -> Rendering:
@@ -99,13 +97,16 @@ def denoised(network: Denoiser, told: Tensor, photo: Tensor, noisy: Tensor, leve
     return torch.cat(out)
 
 
-def rendered(field: Field, looks: Looks, only: int | None = None) -> Tensor:
-    """Renderings [V, 3, H, W] in [-1, 1] of all virtual views, or of one, without gradients. Where the predicted field showed nothing
-    near, nothing is looked for."""
+def rendered(
+    field: Field, looks: Looks, only: int | None = None, shown: Tensor | None = None, *, whole: bool = False
+) -> Tensor:
+    """Renderings [V, 3, H, W] in [-1, 1] of all virtual views, or of one, without gradients. Unless pictures are wanted `whole`, nothing is
+    looked for where neither the predicted field nor what views have `shown` since [V, 3, H, W] has anything near."""
     wanted = range(len(looks.told)) if only is None else range(only, only + 1)
     shape = looks.told.shape[-2:]
     out = looks.back[:, None, None].expand(len(wanted), 3, *shape).clone()
-    near = _near(looks)[wanted.start : wanted.stop]
+    near = torch.ones_like(looks.told[:, 0], dtype=torch.bool) if whole else _near(looks, shown)
+    near = near[wanted.start : wanted.stop]
     view, row, column = near.nonzero(as_tuple=True)
     xy = torch.stack([column, row], -1).to(torch.float32) + 0.5
     parts = []
@@ -117,10 +118,12 @@ def rendered(field: Field, looks: Looks, only: int | None = None) -> Tensor:
     return 2 * out - 1
 
 
-def _near(looks: Looks) -> Tensor:
+def _near(looks: Looks, shown: Tensor | None) -> Tensor:
     """Where views may show something [V, H, W]."""
-    opaque = (looks.told[:, cdm.ALPHA] + 1) / 2 > _OPAQUE
-    return _widened(opaque)
+    there = (looks.told[:, cdm.ALPHA] + 1) / 2 > _OPAQUE
+    if shown is not None:
+        there = there | (((shown.movedim(1, -1) + 1) / 2 - looks.back).abs().amax(-1) > _DIFFERS)
+    return _widened(there)
 
 
 def _widened(mask: Tensor) -> Tensor:
@@ -131,28 +134,38 @@ def _widened(mask: Tensor) -> Tensor:
 def error(
     field: Field, looks: Looks, targets: Tensor, cfg: Guidance, rng: torch.Generator, only: int | None = None
 ) -> Tensor:
-    """Mean squared error of random rays of the targets [V, 3, H, W], of the photo besides where it is pinned; or of one view."""
-    wanted = torch.cat([targets, looks.photo]) if cfg.pin_source and only is None else targets
-    first, count = (0, len(wanted)) if only is None else (only, 1)
-    colours = (wanted.movedim(1, -1) + 1) / 2
-    height, width = targets.shape[-2:]
-    somewhere = torch.randint(count * height * width, (cfg.rays,), generator=rng) + first * height * width
-    shows = _widened((colours - looks.back).abs().amax(-1) > _DIFFERS)[first : first + count].flatten().nonzero()[:, 0]
-    near = round(cfg.rays * cfg.on_object)
-    if near and len(shows):
-        pick = shows[torch.randint(len(shows), (near,), generator=rng)] + first * height * width
-        somewhere = torch.cat([pick, somewhere[near:]])
-    view, at = somewhere // (height * width), somewhere % (height * width)
-    xy = rays.pixel_centres(width, height)[at]
-    # Of the photo's camera there is one, the last.
+    """Mean squared error of random rays of the targets [V, 3, H, W], or of one of them, and of the photo where it is pinned: as many of
+    its rays as of one view among all."""
+    views, (height, width) = len(targets), targets.shape[-2:]
+    colours = (torch.cat([targets, looks.photo]).movedim(1, -1) + 1) / 2
+    shows = _widened((colours - looks.back).abs().amax(-1) > _DIFFERS)
+    if only is None:
+        picked = _picked(shows, (0, views + cfg.pin_source), cfg.rays, cfg.on_object, rng)
+    else:
+        own = round(cfg.rays / (views + 1)) if cfg.pin_source else 0
+        parts = (((only, only + 1), cfg.rays - own), ((views, views + 1), own))
+        picked = torch.cat([_picked(shows, part, count, cfg.on_object, rng) for part, count in parts])
+    view, at = picked // (height * width), picked % (height * width)
+    xy = rays.pixel_centres(width, height).to(targets)[at]
     back = looks.back.expand(len(xy), 3)
     found = field.render(looks.cameras, pixels=(view, xy), background=back, generator=rng)
-    return (found.rgb - colours.reshape(-1, 3)[somewhere]).square().mean()
+    return (found.rgb - colours.reshape(-1, 3)[picked]).square().mean()
+
+
+def _picked(shows: Tensor, views: tuple[int, int], count: int, on_object: float, rng: torch.Generator) -> Tensor:
+    """Random pixels [count] of some views, by their numbers among those of all [V, H, W]; a share of them from where something is shown."""
+    first, last = (v * shows[0].numel() for v in views)
+    anywhere = torch.randint(first, last, (count,), generator=rng).to(shows.device)
+    there = shows[slice(*views)].flatten().nonzero()[:, 0] + first
+    near = round(count * on_object)
+    if not near or len(there) == 0:
+        return anywhere
+    return torch.cat([there[torch.randint(len(there), (near,), generator=rng).to(there.device)], anywhere[near:]])
 
 
 def lesson(field: Field, looks: Looks, count: int) -> Lesson:
     """Renderings of the first few virtual views, to learn from."""
-    rgb = (rendered(field, looks)[:count].movedim(1, -1) + 1) / 2
+    rgb = (rendered(field, looks, whole=True)[:count].movedim(1, -1) + 1) / 2
     weight = torch.ones(rgb.shape[:3])
     return Lesson(rgb, weight, looks.cameras[list(range(len(rgb)))], torch.ones(len(rgb), dtype=torch.long))
 
@@ -177,10 +190,13 @@ class Sampled:
     shown: Shown
     known: Witness
     size: int
+    multiple: int  # of which sides of what the network takes are
 
     def __call__(self, rendering: Rendering, camera: Cameras, back: Colour, /) -> Tensor:
         """Colours [H, W, 3] of a rendering at a camera of the box frame."""
-        told = _told(_small(rendering, self.size), camera.resized(*_sides(camera, self.size)), self.known)[None]
+        width, height = resize.fit(*camera.size(), self.size)
+        wide, high = (max(self.multiple, s // self.multiple * self.multiple) for s in (width, height))
+        told = _told(_small(rendering, wide, high), camera.resized(wide, high), self.known)[None]
         eps = torch.randn(told[:, cdm.RENDER].shape, generator=generator(0, "nerfdiff/sampled"))
         begun = noised(told[:, cdm.RENDER], eps, self.levels[0])
         photo = 2 * self.shown.photo[None] - 1
@@ -198,17 +214,8 @@ class Sampled:
         return {"post_calls": float(len(self.levels))}
 
 
-def _sides(camera: Cameras, size: int) -> tuple[int, int]:
-    """Width and height that the denoiser takes, as near to its own size as the picture's shape allows."""
-    width, height = resize.fit(*camera.size(), size)
-    return max(_MULTIPLE, width // _MULTIPLE * _MULTIPLE), max(_MULTIPLE, height // _MULTIPLE * _MULTIPLE)
-
-
-def _small(rendering: Rendering, size: int) -> Rendering:
+def _small(rendering: Rendering, wide: int, high: int) -> Rendering:
     """A rendering at the denoiser's size."""
-    height, width = rendering.alpha.shape
-    wide, high = resize.fit(width, height, size)
-    wide, high = (max(_MULTIPLE, s // _MULTIPLE * _MULTIPLE) for s in (wide, high))
     parts = {k: getattr(rendering, k) for k in ("rgb", "alpha", "mean_depth", "depth")}
     small = {k: resize.resize(v if v.dim() == 3 else v[..., None], wide, high) for k, v in parts.items()}
     return Rendering(small["rgb"], small["depth"][..., 0], small["alpha"][..., 0], small["mean_depth"][..., 0])

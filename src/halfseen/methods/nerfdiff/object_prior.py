@@ -38,6 +38,12 @@ class ObjectPrior:
     denoiser: Denoiser | None
     device: torch.device
 
+    @property
+    def multiple(self) -> int:
+        """Of which sides of what the denoiser takes are."""
+        sizes = self.config.cdm.unet
+        return int(sizes.block * 2 ** (len(sizes.widths) - 1))
+
 
 @dataclass(frozen=True)
 class Shown:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from halfseen.common.config import within
-from halfseen.common.rng import derive_seed, generator
+from halfseen.common.rng import generator
 from halfseen.fields import decoder, planes, projection
 from halfseen.fields.batched import Many
 from halfseen.fields.samplers import Sampling
@@ -92,10 +91,3 @@ def _places(photos: Tensor) -> Tensor:
     height, width = photos.shape[-2:]
     y, x = (torch.linspace(-1 + 1 / n, 1 - 1 / n, n).to(photos) for n in (height, width))
     return torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)]).expand(len(photos), -1, -1, -1)
-
-
-def init(seed: int, name: str, make: Callable[[], nn.Module]) -> nn.Module:
-    """An untrained network. Its start follows from the seed, and the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, f"nerfdiff/{name}"))
-        return make()

@@ -55,7 +55,12 @@ def pictures(network: nn.Module, sample: Posed, sampling: Sampling) -> tuple[Ten
 
 
 def seen(scene: Many, sample: Posed, sampling: Sampling) -> tuple[Tensor, Tensor]:
-    """`pictures` of a scene of one field that is there already, on its own device."""
+    """`pictures` of a scene of one field that is there already, on its own device; in full precision, as where it is used."""
+    with torch.autocast(sample.photo.device.type, enabled=False):
+        return _seen(scene, sample, sampling)
+
+
+def _seen(scene: Many, sample: Posed, sampling: Sampling) -> tuple[Tensor, Tensor]:
     back = sample.back
     _, alpha, depth = picture(scene, sample.camera, back, sampling)
     witness = Witness(sample.photo.movedim(0, -1), sample.camera, conditions.solid(depth, alpha).detach())

@@ -16,7 +16,9 @@ def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
     """Fill in what depends on the capture and the prior."""
     trained = object_prior.described(cfg.prior)
     cfg = replace(cfg, prior_size=trained.size)
-    found = object_prior.field_config(trained, cfg.side, cfg.lr_planes, cfg.lr_network)
+    # What is only predicted is shown as it is.
+    side = cfg.side if cfg.fits else trained.size
+    found = object_prior.field_config(trained, side, cfg.lr_planes, cfg.lr_network)
     if isinstance(found, projection.Config):
         _check_predicted(cfg, kind, "features on the photo")
         return replace(cfg, projection=found)

@@ -154,7 +154,9 @@ class NerfDiffTask:
         """(picture, what is told of it, photo) of a pair, in [-1, 1]. It follows from the pair's number and the field, which does not change."""
         group, other = divmod(pair, self.config.others)
         if group not in self._kept:
-            views = self._objects.get(group, group) if group >= len(self._kept) else as_views(self._make(group), group)
+            # In their order they are made ahead; who resumes later asks for any.
+            ahead = group == len(self._kept)
+            views = self._objects.get(group, group) if ahead else as_views(self._make(group), group)
             rng = generator(self.config.seed, "nerfdiff/pair", group)
             sample = self._posed(views, self.config.others, rng)
             _, told = renderings.pictures(field, sample, self.config.nerf.sampling)
