@@ -177,8 +177,7 @@ _WAYS = {"ngd": _ngd, "sample-then-fit": _sample_then_fit, "sds": _sds}
 
 def levels(prior: ObjectPrior, cfg: Config) -> list[NoiseLevel]:
     """The noise of pictures at each time, from the first to the last."""
-    times = torch.linspace(cfg.guidance.first, cfg.guidance.last, cfg.guidance.times)
-    return [cdm.picture_level(prior.config.cdm, cdm.level_at(prior.config.cdm, t[None])) for t in times]
+    return cdm.levels(prior.config.cdm, cfg.guidance.first, cfg.guidance.last, cfg.guidance.times)
 
 
 def _denoise(going: Distillation, prior: ObjectPrior, cfg: Config, only: int | None = None) -> distil.Denoise:

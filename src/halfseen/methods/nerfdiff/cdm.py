@@ -154,6 +154,12 @@ def level_at(config: Config, time: Tensor) -> NoiseLevel:
     return NoiseLevel(torch.sigmoid(log_snr).sqrt().to(time), torch.sigmoid(-log_snr).sqrt().to(time))
 
 
+def levels(config: Config, first: float, last: float, count: int) -> list[NoiseLevel]:
+    """Levels of pictures at `count` times from the first to the last."""
+    times = torch.linspace(first, last, count)
+    return [picture_level(config, level_at(config, t[None])) for t in times]
+
+
 def loss(config: Config, network: nn.Module, clean: Tensor, told: Tensor, photo: Tensor, noise: Batch) -> Tensor:
     """Squared error of the velocity, for clean pictures in [-1, 1]; `noise` has `eps`, `time`, `there` (the photo) and `shown` (the
     rendering)."""

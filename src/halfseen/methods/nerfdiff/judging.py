@@ -19,7 +19,7 @@ from halfseen.methods.nerfdiff.sources import kinds, to_be_judged_by, to_learn_f
 from halfseen.methods.nerfdiff.training_config import Config
 from halfseen.metrics.image import psnr
 from halfseen.priors import samplers
-from halfseen.priors.contract import NoiseLevel, noised
+from halfseen.priors.contract import noised
 from halfseen.priors.denoisers import clipped
 
 # Held-out objects of each family; of SRN's test spiral, the views that are judged.
@@ -28,6 +28,8 @@ _HELD, _JUDGED = 6, (0, 49, 104, 149, 199)
 _MEAN = 16
 # Held-out objects of a sheet, steps of its samples, and times at which the denoiser is judged.
 _SHOWN, _STEPS, _TIMES = 8, 25, (0.2, 0.4, 0.6, 0.8)
+# Times that samples begin and end at.
+_FIRST, _LAST = 0.95, 0.02
 
 
 class Judge:
@@ -81,10 +83,7 @@ class Judge:
 
     def _drawn(self, network: nn.Module, sample: Posed, told: Tensor, number: int) -> Tensor:
         """Samples [T, H, W, 3] of the denoiser alone at the judged views of a held-out object."""
-        levels = [
-            _one(cdm.picture_level(self.config.cdm, cdm.level_at(self.config.cdm, t[None])))
-            for t in torch.linspace(0.95, 0.02, _STEPS)
-        ]
+        levels = cdm.levels(self.config.cdm, _FIRST, _LAST, _STEPS)
         rng = generator(self.config.seed, "nerfdiff/sheet", number)
         eps = torch.randn(told[:, cdm.RENDER].shape, generator=rng)
         x = noised(told[:, cdm.RENDER], eps, levels[0].expand(len(told)))
@@ -131,7 +130,3 @@ class Judge:
 
 def _cond(told: Tensor, sample: Posed) -> dict[str, Tensor]:
     return {cdm.CONDITION: told, cdm.PHOTO: 2 * sample.photo[None] - 1}
-
-
-def _one(level: NoiseLevel) -> NoiseLevel:
-    return NoiseLevel(level.alpha.float(), level.sigma.float())
