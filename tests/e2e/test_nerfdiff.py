@@ -13,7 +13,7 @@ from support import cli
 
 import halfseen as hs
 from halfseen.common.files import sha256
-from halfseen.data import srn
+from halfseen.data import srn, transforms_write
 from halfseen.worlds import sample
 from halfseen.worlds.families import by_name
 from halfseen.worlds.seeds import seed_of
@@ -25,7 +25,7 @@ TINY = (
     "cdm.unet.attention=[1]", "cdm.unet.widths=[16,32]", "cdm.unet.heads=2", "cdm.unet.time=16", "cdm.unet.tokens=16",
     "photos=2", "others=2", "loop.batch=2", "loop.save_every=2",
 )  # fmt: skip
-NERF = (*TINY, "nerf.unet.outside=12", "loop.steps=4", "loop.validate_every=4")
+NERF = (*TINY, "nerf.unet.outside=27", "loop.steps=4", "loop.validate_every=4")
 CDM = (*NERF[:-2], "stage=cdm", "loop.steps=8", "loop.validate_every=8")
 QUICK = (
     "guidance.times=2", "guidance.views=3", "guidance.rays=64", "side=16", "lessons=2",
@@ -235,6 +235,24 @@ def test_one_photo_without_a_camera(
     assert shown is not None
     covered = shown.read_grey() > 0.5
     assert float(covered.float().mean()) == pytest.approx(35 * 40 / (height * width), rel=0.1)
+
+
+def test_what_is_behind_a_scene_is_its_rim(
+    priors: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing tells what is behind things on CLEVR's floor: in training it is the mean colour of the photo's rim, and so it is in use."""
+    folder = tmp_path / "floor"
+    capture = sample.capture(by_name("clevr"), 5, layout="srn-test", views=4, size=(16, 16))
+    transforms_write.write(capture, folder)
+    ask = ["--method", "nerfdiff", "--variant", "feedforward", "--prior", f"object={priors['nerf']}"]
+    assert cli("reconstruct", folder, "--view-ids", "1", "--out", tmp_path / "r", *ask) == 0
+    assert "mean colour of the photo's rim" in capsys.readouterr().err
+    photo = capture.views[1].image.read()
+    rim = torch.ones(16, 16, dtype=torch.bool)
+    rim[1:-1, 1:-1] = False
+    behind = json.loads((tmp_path / "r" / "config.json").read_text())["background"]
+    assert behind == pytest.approx(photo[rim].mean(0).tolist(), abs=2 / 255)
+    assert hs.open_run(tmp_path / "r").capture().background == pytest.approx(behind, abs=1e-6)
 
 
 def test_photos_that_cannot_be_used_are_refused(

@@ -52,6 +52,23 @@ def test_presets_are_as_large_as_they_say() -> None:
     assert counts["small"] <= 4
 
 
+def test_planes_are_told_the_mean_colours_of_what_stands_out() -> None:
+    """A red square on white in rows 4 to 7 and columns 8 to 11: at its rows and columns, whatever the depth, planes are told red."""
+    config = NerfConfig(unet=replace(NerfConfig().unet, widths=(16, 32), attention=(1,)), averages=True)
+    net = PhotoToField(config, 0)
+    torch.nn.init.zeros_(net.unet.head.weight)
+    photo = torch.ones(1, 3, 16, 16)
+    photo[0, :, 4:8, 8:12] = torch.tensor([1.0, -1.0, -1.0])[:, None, None]
+    found = net(photo)[0].detach()
+    assert torch.equal(found[0, :3], photo[0])
+    for plane, at in ((1, slice(8, 12)), (2, slice(4, 8))):
+        told = found[plane, 3 * plane : 3 * plane + 3, :, at]
+        red = torch.tensor([1.0, -1.0, -1.0])[:, None, None].expand_as(told)
+        torch.testing.assert_close(told, red, atol=0.02, rtol=0)
+        others = [c for c in range(config.channels) if c not in range(3 * plane, 3 * plane + 3)]
+        assert not found[plane, others].any()
+
+
 def test_the_paper_denoises_the_picture_and_is_told_the_rendering_alone() -> None:
     config = replace(
         presets.TINY.cdm,

@@ -136,6 +136,8 @@ def _create(
     selected = capture.select(split.train)
     selected.cameras()
     loaded = loading.load(selected, request.max_size)
+    if method.one_photo:
+        loaded = one_photo.before_its_rim(loaded)
     _check_masks(loaded)
     cfg = method_config(method, request, loaded)
     for name in method.priors_of(cfg):

@@ -30,7 +30,7 @@ from halfseen.export.measured import measure, photos
 from halfseen.export.together import together
 from halfseen.images import color
 from halfseen.methods.contract import OnCompile
-from halfseen.poses import framing
+from halfseen.poses import framing, one_photo
 from halfseen.priors.weights import file_of
 from halfseen.runs.snapshot import Snapshot
 from halfseen.worlds import families, sample, seeds
@@ -229,6 +229,8 @@ def _fitted(cell: Cell, captures: Path | None, on_compile: OnCompile) -> Fitted:
         # Where an object's middle is, a photo's depth does not say: its camera's distance from the origin does.
         inputs = replace(inputs, views=tuple(replace(v, depth=None) for v in inputs.views))
     method = rows.METHODS[cell.row.method]
+    if method.one_photo:
+        inputs = one_photo.before_its_rim(inputs)
     cfg = method.resolve(rows.config_of(cell.row, settings.steps), inputs, rows.field_of(cell.row))
     method.warm_up(cfg, inputs, torch.device("cpu"), on_compile)
     frame = framing.measure(inputs)

@@ -65,7 +65,9 @@ def look(features: Tensor, xyz: Tensor, weights: dict[str, Tensor], config: Conf
     with torch.no_grad():
         if _compiled(features, config):
             return operators.look(features, _networks(features, weights, config), _offset(xyz, config))
-        return _density(features, xyz, weights, config)[0]
+        # The row of density alone.
+        alone = {**weights, "density.1": weights["density.1"][:1]}
+        return _density(features, xyz, alone, config)[0]
 
 
 def decode(

@@ -17,6 +17,11 @@ def over(pixels: Tensor, alpha: Tensor, background: tuple[float, float, float]) 
     return pixels * alpha[..., None] + pixels.new_tensor(background) * (1 - alpha[..., None])
 
 
+def rim(photo: Tensor) -> Tensor:
+    """Mean colour [3] of the outermost pixels of a picture [H, W, 3]."""
+    return torch.cat([photo[0], photo[-1], photo[1:-1, 0], photo[1:-1, -1]]).mean(0)
+
+
 def linear_from_srgb(srgb: Tensor) -> Tensor:
     """sRGB in [0, 1] to linear light."""
     curve = ((srgb.clamp_min(_SRGB_CUT) + _OFFSET) / (1 + _OFFSET)) ** _GAMMA

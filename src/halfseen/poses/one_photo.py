@@ -62,6 +62,17 @@ def posed(capture: Capture, fov: float | None, distance: float | None) -> Captur
     return replace(capture, views=(kept,), mask_role="object", background=color.WHITE).noted(*notes)
 
 
+def before_its_rim(loaded: Capture) -> Capture:
+    """Views of which nothing tells what is behind the object, as after `loading.load`: what is behind is taken to be the mean colour of the
+    first photo's rim, as it is in training (CLEVR's floor)."""
+    if loaded.background is not None:
+        return loaded
+    red, green, blue = color.rim(loaded.views[0].image.read()[..., :3]).tolist()
+    return replace(loaded, background=(red, green, blue)).noted(
+        "what is behind the object is taken to be the mean colour of the photo's rim"
+    )
+
+
 def _mask(view: View) -> tuple[Picture | None, str]:
     """What of a photo is the object, and who said so; None where the picture's own transparency does."""
     if view.mask is not None:

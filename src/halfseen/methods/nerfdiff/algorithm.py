@@ -70,7 +70,7 @@ def reconstruct(
     done, tensors = state or (0, None)
     prior = object_prior.load(cfg.prior, device)
     back = capture.background or color.WHITE
-    shown = object_prior.shown(capture.views[0], back, prior.config.size)
+    shown = object_prior.shown(capture.views[0], back, prior.config.size, device)
     if not cfg.fits:
         found = object_prior.predicted(prior, shown, to_user, cfg.projection or cfg.fit.triplane)
         yield Snapshot(1, 1, "predict", found, {}, partial(_predicted, found), dict)
@@ -103,14 +103,11 @@ def _begin(
     optimiser = Adam(field.parameter_groups(), (tensors or {}).get("optimizer"))
     first = field.planes.detach().clone()
     if tensors is not None and _VIEWS in tensors:
-        return Distillation(
-            field,
-            optimiser,
-            tensors["first"]["planes"],
-            looking.restored(tensors[_LOOKS], shown),
-            Views(**tensors[_VIEWS]),
-        )
-    cameras = virtual.around(shown.camera, cfg.guidance.layout, cfg.guidance.views, seed).to(torch.float32)
+        here = {k: v.to(first) for k, v in tensors[_VIEWS].items()}
+        looks = looking.restored(tensors[_LOOKS], shown)
+        return Distillation(field, optimiser, tensors["first"]["planes"].to(first), looks, Views(**here))
+    standing = shown.camera.to(torch.device("cpu"))
+    cameras = virtual.around(standing, cfg.guidance.layout, cfg.guidance.views, seed).to(shown.camera.c2w)
     assert predicted is not None
     looks = looking.of(predicted, cameras, shown, capture)
     views = distil.start(looks.rendered, cfg.guidance, generator(seed, "nerfdiff/noise"))
@@ -177,7 +174,8 @@ _WAYS = {"ngd": _ngd, "sample-then-fit": _sample_then_fit, "sds": _sds}
 
 def levels(prior: ObjectPrior, cfg: Config) -> list[NoiseLevel]:
     """The noise of pictures at each time, from the first to the last."""
-    return cdm.levels(prior.config.cdm, cfg.guidance.first, cfg.guidance.last, cfg.guidance.times)
+    found = cdm.levels(prior.config.cdm, cfg.guidance.first, cfg.guidance.last, cfg.guidance.times)
+    return [NoiseLevel(level.alpha.to(prior.device), level.sigma.to(prior.device)) for level in found]
 
 
 def _denoise(going: Distillation, prior: ObjectPrior, cfg: Config, only: int | None = None) -> distil.Denoise:
@@ -273,7 +271,7 @@ def after(cfg: Config, field: Field, capture: Capture, state: State, device: tor
     if cfg.way != "diffusion-only":
         return None
     prior = object_prior.load(cfg.prior, device)
-    shown = object_prior.shown(capture.views[0], capture.background or color.WHITE, prior.config.size)
+    shown = object_prior.shown(capture.views[0], capture.background or color.WHITE, prior.config.size, device)
     network = object_prior.denoiser(prior, cfg.prior)
     return looking.Sampled(
         network, levels(prior, cfg), shown, looking.witness(field, shown, capture), prior.config.size, prior.multiple

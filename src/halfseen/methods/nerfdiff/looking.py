@@ -57,8 +57,9 @@ class Looks:
 
 def restored(state: dict[str, Tensor], shown: Shown) -> Looks:
     """The looks of a checkpoint."""
-    cameras = Cameras(state["c2w"], state["intrinsics"], state["sizes"])
-    return Looks(cameras, state["told"], state["rendered"], 2 * shown.photo[None] - 1, state["back"])
+    here = {k: v.to(shown.photo.device) for k, v in state.items()}
+    cameras = Cameras(here["c2w"], here["intrinsics"], here["sizes"])
+    return Looks(cameras, here["told"], here["rendered"], 2 * shown.photo[None] - 1, here["back"])
 
 
 def of(field: Field, cameras: Cameras, shown: Shown, capture: Capture) -> Looks:
@@ -68,7 +69,7 @@ def of(field: Field, cameras: Cameras, shown: Shown, capture: Capture) -> Looks:
     found = [_rendering(field, cameras[i], back) for i in range(len(cameras))]
     told = torch.stack([_told(r, cameras[i], known) for i, r in enumerate(found)])
     first = torch.stack([2 * r.rgb.movedim(-1, 0) - 1 for r in found])
-    return Looks(concat([cameras, shown.camera]), told, first, 2 * shown.photo[None] - 1, torch.tensor(back))
+    return Looks(concat([cameras, shown.camera]), told, first, 2 * shown.photo[None] - 1, first.new_tensor(back))
 
 
 def witness(field: Field, shown: Shown, capture: Capture) -> Witness:
@@ -197,7 +198,7 @@ class Sampled:
         width, height = resize.fit(*camera.size(), self.size)
         wide, high = (max(self.multiple, s // self.multiple * self.multiple) for s in (width, height))
         told = _told(_small(rendering, wide, high), camera.resized(wide, high), self.known)[None]
-        eps = torch.randn(told[:, cdm.RENDER].shape, generator=generator(0, "nerfdiff/sampled"))
+        eps = torch.randn(told[:, cdm.RENDER].shape, generator=generator(0, "nerfdiff/sampled")).to(told)
         begun = noised(told[:, cdm.RENDER], eps, self.levels[0])
         photo = 2 * self.shown.photo[None] - 1
 

@@ -80,7 +80,7 @@ def denoiser(prior: ObjectPrior, name: str) -> Denoiser:
     return prior.denoiser
 
 
-def shown(view: View, back: tuple[float, float, float], size: int) -> Shown:
+def shown(view: View, back: tuple[float, float, float], size: int, device: torch.device) -> Shown:
     """A photo of the box frame through a square camera at its place that looks at the box's middle, as training's cameras do."""
     assert view.camera is not None
     camera = view.camera
@@ -90,7 +90,8 @@ def shown(view: View, back: tuple[float, float, float], size: int) -> Shown:
     focal = size / (2 * half)
     there = make(pose, (focal, focal, size / 2, size / 2), (size, size))
     photo = _through(view, there, back)
-    return Shown(photo.movedim(-1, 0), there.to(torch.float32), frame.to_world(there, float(eye.norm())))
+    to_box = frame.to_world(there, float(eye.norm()))
+    return Shown(photo.movedim(-1, 0).to(device), there.to(torch.float32).to(device), to_box)
 
 
 def _half_angle(view: View, pose: Tensor) -> float:

@@ -18,6 +18,9 @@ from halfseen.priors.networks import unet
 # What the encoder is told of each pixel: colours and where it is.
 _SHOWN = 5
 _COLOURS = 3
+# How far from the rim's colour a pixel is of the object for sure (colours are in [-1, 1]), the weight that any pixel has, and the pixels
+# of the mean colour that every row and column is taken to have beside its own.
+_STANDS_OUT, _AT_LEAST, _SMOOTH = 0.3, 1e-3, 1.0
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,15 @@ class NerfConfig:
     )
     # Whether the photo's own colours are added to the first channels of the plane that it lies on: what is on it need not be learned.
     carries: bool = True
+    # Whether the other two planes are told what colours the photo shows on average at each of its columns and rows: sides that it does
+    # not show mostly have the colours of the same height.
+    averages: bool = False
     layers: projection.Layers = field(default_factory=projection.Layers)
     sampling: Sampling = field(default_factory=lambda: Sampling("proposed", uniform=32, resampled=24))
 
     def __post_init__(self) -> None:
-        within("nerf.unet.outside", self.unet.outside, 3, 3 * 1024)
+        least = len(planes.AXES) * _COLOURS if self.averages else 1
+        within("nerf.unet.outside", self.unet.outside, len(planes.AXES) * least, len(planes.AXES) * 1024)
 
     @property
     def channels(self) -> int:
@@ -71,8 +78,15 @@ class PhotoToField(nn.Module):
         found = self.unet(torch.cat([photos, _places(photos)], 1)).float()
         if self.config.carries:
             # Of a triplane the plane of the picture is the first.
-            found = torch.cat([found[:, :_COLOURS] + photos, found[:, _COLOURS:]], 1)
-        return found.unflatten(1, (len(planes.AXES), -1)) if self.config.kind == "triplane" else found
+            found = _added(found, photos, 0)
+        if self.config.kind != "triplane":
+            return found
+        if self.config.averages:
+            columns, rows = _averages(photos)
+            # Planes (x, z) and (y, z): what they are told does not depend on z. No two planes use the same channels, for they are summed.
+            found = _added(found, columns[:, :, None, :], self.config.channels + _COLOURS)
+            found = _added(found, rows[:, :, None, :], 2 * self.config.channels + 2 * _COLOURS)
+        return found.unflatten(1, (len(planes.AXES), -1))
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -84,6 +98,23 @@ class PhotoToField(nn.Module):
         if self.config.kind == "triplane":
             return planes.many(encoded, self.weights, self.config.decoder)
         return projection.many(encoded, focal, self.weights, self.config.layers)
+
+
+def _added(features: Tensor, told: Tensor, first: int) -> Tensor:
+    """Features [B, C, H, W] with something added to a few channels."""
+    last = first + told.shape[1]
+    return torch.cat([features[:, :first], features[:, first:last] + told, features[:, last:]], 1)
+
+
+def _averages(photos: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean colours of each column [B, 3, W] and each row [B, 3, H] of what stands out from the photo's rim; of all of it where nothing does."""
+    rim = torch.cat([photos[..., 0, :], photos[..., -1, :], photos[..., 0], photos[..., -1]], -1).mean(-1)
+    apart = (photos - rim[..., None, None]).abs().amax(1, keepdim=True)
+    weight = (apart / _STANDS_OUT).clamp(max=1) + _AT_LEAST
+    shown = photos * weight
+    mean = shown.sum((-2, -1)) / weight.sum((-2, -1))
+    columns, rows = ((shown.sum(axis) + _SMOOTH * mean[..., None]) / (weight.sum(axis) + _SMOOTH) for axis in (-2, -1))
+    return columns, rows
 
 
 def _places(photos: Tensor) -> Tensor:

@@ -67,6 +67,7 @@ RIVAL = replace(
     nerf=replace(
         SMALL.nerf,
         kind="projection",
+        averages=False,
         unet=replace(SMALL.nerf.unet, outside=64),
         layers=projection.Layers(octaves=6, width=96, blocks=3),
     ),

@@ -15,8 +15,8 @@ from halfseen.methods.nerfdiff.conditions import Witness
 from halfseen.methods.nerfdiff.photo_to_field import PhotoToField
 from halfseen.methods.nerfdiff.samples import Posed
 
-# Rays that are traced at once.
-_AT_ONCE = 4096
+# Rays that are traced at once: with few, what is computed of their samples stays in a processor's cache.
+_AT_ONCE = 1024
 
 
 def unwrapped(network: nn.Module) -> PhotoToField:

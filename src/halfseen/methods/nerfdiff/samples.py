@@ -10,6 +10,7 @@ from torch import Tensor
 
 from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras
+from halfseen.images import color
 from halfseen.methods.nerfdiff import frame
 from halfseen.methods.nerfdiff.objects import Views
 
@@ -46,7 +47,7 @@ def posed(views: Views, source: int, targets: list[int]) -> Posed:
     to_world = frame.to_world(camera, frame.distance_of(camera, torch.zeros(3)))
     there = to_world.inverse()
     photo = views.rgb[source].float() / 255
-    back = torch.ones(3) if views.on_white else border_mean(photo)
+    back = torch.ones(3) if views.on_white else color.rim(photo)
     focal = 2 * float(camera.intrinsics[0, :2].mean()) / max(camera.size())
     return Posed(
         photo.movedim(-1, 0),
@@ -105,12 +106,6 @@ def first(sample: Posed, count: int) -> Posed:
         cameras=sample.cameras[:count],
         depth=depth,
     )
-
-
-def border_mean(photo: Tensor) -> Tensor:
-    """Mean colour [3] of the rim of a picture [H, W, 3]."""
-    rim = torch.cat([photo[0], photo[-1], photo[1:-1, 0], photo[1:-1, -1]])
-    return rim.mean(0)
 
 
 def mirrored(sample: Posed) -> Posed:

@@ -15,7 +15,7 @@ from halfseen.priors.training import LoopConfig
 class Config:
     """What the networks are, and what they learn from. Sources: ours, where networks.py says nothing else."""
 
-    nerf: NerfConfig = field(default_factory=NerfConfig)
+    nerf: NerfConfig = field(default_factory=lambda: NerfConfig(averages=True))
     cdm: cdm.Config = field(default_factory=cdm.Config)
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(batch=4, lr=5e-4, lr_end=2e-5, save_every=250))
     # nerf: the field alone; cdm: the denoiser beside a field that stays as it is, from renderings that are kept; joint: both in one
