@@ -18,7 +18,7 @@ from halfseen.fields import samplers
 from halfseen.methods.nerfdiff import carving, cdm, distil, presets, samples, virtual
 from halfseen.methods.nerfdiff.config import Config, Guidance
 from halfseen.methods.nerfdiff.objects import Order, as_views, of_world
-from halfseen.methods.nerfdiff.photo_to_field import NerfConfig, PhotoToField
+from halfseen.methods.nerfdiff.photo_to_field import _LOUD, NerfConfig, PhotoToField
 from halfseen.methods.nerfdiff.training import NerfDiffTask
 from halfseen.methods.nerfdiff.training_config import Config as TrainingConfig
 from halfseen.priors.contract import NoiseLevel, eps_of, noised
@@ -52,21 +52,22 @@ def test_presets_are_as_large_as_they_say() -> None:
     assert counts["small"] <= 4
 
 
-def test_planes_are_told_the_mean_colours_of_what_stands_out() -> None:
-    """A red square on white in rows 4 to 7 and columns 8 to 11: at its rows and columns, whatever the depth, planes are told red."""
-    config = NerfConfig(unet=replace(NerfConfig().unet, widths=(16, 32), attention=(1,)), averages=True)
-    net = PhotoToField(config, 0)
-    torch.nn.init.zeros_(net.unet.head.weight)
+@pytest.mark.parametrize("kind", ["triplane", "projection"])
+def test_what_need_not_be_learned_is_told(kind: str) -> None:
+    """A red square on white in rows 4 to 7 and columns 8 to 11: the photo; red at its columns and at its rows, whatever the depth."""
+    config = NerfConfig(kind=kind, unet=replace(NerfConfig().unet, widths=(16, 32), attention=(1,)))  # type: ignore[arg-type]
     photo = torch.ones(1, 3, 16, 16)
     photo[0, :, 4:8, 8:12] = torch.tensor([1.0, -1.0, -1.0])[:, None, None]
-    found = net(photo)[0].detach()
-    assert torch.equal(found[0, :3], photo[0])
-    for plane, at in ((1, slice(8, 12)), (2, slice(4, 8))):
-        told = found[plane, 3 * plane : 3 * plane + 3, :, at]
-        red = torch.tensor([1.0, -1.0, -1.0])[:, None, None].expand_as(told)
-        torch.testing.assert_close(told, red, atol=0.02, rtol=0)
-        others = [c for c in range(config.channels) if c not in range(3 * plane, 3 * plane + 3)]
-        assert not found[plane, others].any()
+    with torch.no_grad():
+        found = PhotoToField(config, 0)(photo)[0] / _LOUD
+    told = found[-9:].unflatten(0, (3, 3)) if kind == "projection" else found[:, -9:].unflatten(1, (3, 3))
+    colours, columns, rows = told if kind == "projection" else (told[k, k] for k in range(3))
+    assert torch.equal(colours, photo[0])
+    for at in (columns[:, :, 8:12], rows[:, 4:8] if kind == "projection" else rows[:, :, 4:8]):
+        red = torch.tensor([1.0, -1.0, -1.0])[:, None, None].expand_as(at)
+        torch.testing.assert_close(at, red, atol=0.02, rtol=0)
+    if kind == "triplane":
+        assert not any(told[k, other].any() for k in range(3) for other in range(3) if other != k)
 
 
 def test_the_paper_denoises_the_picture_and_is_told_the_rendering_alone() -> None:

@@ -36,8 +36,11 @@ def after_of(run: Run, field: Field, *, fix: bool | None = None, prior: str | No
         return None
     if prior is not None and not fix:
         raise UserError("a fixer is named but not asked for", got=prior, accepted="--fix with it", do="Add --fix.")
+    method = DIFIX3D if fix else _method_of(run)
+    if method.after is None:
+        return None
     # Whoever asks for it gets it in full, whatever a trial of another fixer found.
-    method, cfg, state = (DIFIX3D, _asked(run, prior), {}) if fix else (_method_of(run), _own(run), run.load()[1])
+    cfg, state = (_asked(run, prior), {}) if fix else (_own(run), run.load()[1])
     capture = loading.load(run.capture(), max(map(max, run.config["work_sizes"])))
     boxed = normalise.move(capture, run.to_user.inverse())
     return method.after(cfg, field, boxed, state, torch.device("cpu"))

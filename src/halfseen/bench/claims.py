@@ -246,7 +246,9 @@ def _measured(cell: Cell, fitted: Fitted) -> dict[str, Any]:
     method, name = rows.METHODS[cell.row.method], f"{cell.claim}-{cell.tier}"
     cfg = method.resolve(rows.config_of(cell.row, cell.settings.steps), fitted.inputs, rows.field_of(cell.row))
     background = fitted.inputs.background or color.WHITE
-    after = method.after(cfg, last.field, fitted.boxed, last.state(), torch.device("cpu"))
+    after = None
+    if method.after is not None:
+        after = method.after(cfg, last.field, fitted.boxed, last.state(), torch.device("cpu"))
     found = measure(last.field, capture.select(fitted.targets), size, background, name, split.name, after=after)
     # A floor of the few targets alone would be the difference of two places; that of all held-out photos costs no rendering.
     features = Path(cell.inception) if cell.inception else None

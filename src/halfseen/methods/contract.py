@@ -72,7 +72,7 @@ class Method:
     with_prior: Callable[[Any, str, str, float | None], Any] = lambda cfg, *_: cfg
     # (config, fitted field, loaded capture in the box frame, state of the last checkpoint, device): how finished renderings go on,
     # for methods that do not show their field as it is.
-    after: Callable[[Any, Field, Capture, State, torch.device], After | None] = lambda *_: None
+    after: Callable[[Any, Field, Capture, State, torch.device], After | None] | None = None
     # Sentences on what a resolved config does that a user would not expect, such as the size at which a prior works.
     notes_of: Callable[[Any], tuple[str, ...]] = lambda cfg: ()
     # The variants at the sizes of the paper, where it has any.

@@ -12,7 +12,7 @@ import torch
 
 from halfseen.common.errors import UserError, quote
 from halfseen.common.rng import generator
-from halfseen.data import abo, clevr3d, srn
+from halfseen.data import abo, clevr3d, protocols, srn
 from halfseen.data import load as loading
 from halfseen.data.capture import Capture, PictureArray, View
 from halfseen.images import color
@@ -25,7 +25,8 @@ _SPLITS = {"train": "train", "held-out": "test"}
 
 @dataclass(frozen=True)
 class Folder:
-    """Pictures of objects in a folder, at so many pixels; so many views of each, or those that are named."""
+    """Pictures of objects in a folder, at so many pixels; so many views of each, or those that are named (see `_chosen` where an object
+    has fewer)."""
 
     path: str
     size: int
@@ -59,16 +60,12 @@ def of_folder(order: Folder, number: int) -> Made:
 
 
 def _chosen(order: Folder, there: int, number: int) -> list[int]:
-    """Views of an object."""
+    """Views of an object, the photo first where they are named."""
     if order.only is not None:
-        if max(order.only) >= there:
-            raise UserError(
-                "an object has too few views for this protocol",
-                got=f"{there} views",
-                accepted=f"{max(order.only) + 1} or more (SRN's test set has 251)",
-                do="Name a test set with --set held_out=FOLDER.",
-            )
-        return list(order.only)
+        if max(order.only) < there:
+            return list(order.only)
+        # ABO has 91 views of an object at most, CLEVR3D three of a scene: the first is the photo, others are spread over the rest.
+        return [0, *protocols.spread(range(1, there), min(len(order.only), there) - 1)] if there > 1 else [0]
     return torch.randperm(there, generator=generator(0, "nerfdiff/views", number))[: order.views].tolist()
 
 

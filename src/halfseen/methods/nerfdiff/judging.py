@@ -108,7 +108,7 @@ class Judge:
             cfg = self.config
             make = to_be_judged_by(cfg, SRN_VIEWS, (SRN_INPUTS[0], *_JUDGED))
             made = [as_views(make(n), n) for n in range(_HELD * len(kinds(cfg)))]
-            self._held = [samples.posed(views, 0, list(range(1, 1 + len(_JUDGED)))) for views in made]
+            self._held = [samples.posed(views, 0, list(range(1, len(views.rgb)))) for views in made]
         return self._held
 
     def _means(self) -> list[Tensor]:

@@ -24,8 +24,8 @@ from halfseen.methods.photometric.lessons import Lesson
 from halfseen.priors import samplers
 from halfseen.priors.contract import Denoiser, NoiseLevel, noised
 
-# Views that the denoiser is asked for at once, and rays that are rendered at once.
-_VIEWS_AT_ONCE, _RAYS_AT_ONCE = 8, 8192
+# Views that the denoiser is asked for at once, and rays that are rendered at once (few, so that their samples stay in a cache: twice as fast).
+_VIEWS_AT_ONCE, _RAYS_AT_ONCE = 8, 1024
 # A pixel shows something when it is so opaque, or differs so much from what is behind; and pixels by which that is widened.
 _OPAQUE, _DIFFERS, _WIDER = 0.01, 0.03, 3
 # Views of a panel.

@@ -152,7 +152,7 @@ def field_config(
     """The config of the field that a prior predicts; planes get so many cells a side, and these learning rates."""
     nerf = trained.nerf
     if nerf.kind == "projection":
-        return projection.Config(nerf.unet.outside, trained.size, 1, nerf.layers, nerf.sampling)
+        return projection.Config(nerf.channels, trained.size, 1, nerf.layers, nerf.sampling)
     return triplane.Config(
         channels=nerf.channels,
         side=cells,

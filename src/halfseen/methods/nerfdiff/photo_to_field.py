@@ -18,6 +18,9 @@ from halfseen.priors.networks import unet
 # What the encoder is told of each pixel: colours and where it is.
 _SHOWN = 5
 _COLOURS = 3
+# What is told is made as loud as features are that networks learn to give (a spread of 2 to 4): steps of Adam are of one size, and a
+# decoder that has to grow large weights for it does not come to hear it (after 500 steps it had only begun to).
+_LOUD = 6.0
 # How far from the rim's colour a pixel is of the object for sure (colours are in [-1, 1]), the weight that any pixel has, and the pixels
 # of the mean colour that every row and column is taken to have beside its own.
 _STANDS_OUT, _AT_LEAST, _SMOOTH = 0.3, 1e-3, 1.0
@@ -40,22 +43,21 @@ class NerfConfig:
             hidden=64, geometry=31, colour_hidden=64, colour_layers=1, degree=0, activation="softplus", shift=1.0
         )
     )
-    # Whether the photo's own colours are added to the first channels of the plane that it lies on: what is on it need not be learned.
+    # Whether planes have channels beside the predicted ones for what need not be learned: the photo's own colours in its plane, and in the
+    # other two what it shows on average at each of its columns and rows (sides that it does not show mostly have the colours of the
+    # same height). The rival has all of these where points fall on the photo.
     carries: bool = True
-    # Whether the other two planes are told what colours the photo shows on average at each of its columns and rows: sides that it does
-    # not show mostly have the colours of the same height.
-    averages: bool = False
     layers: projection.Layers = field(default_factory=projection.Layers)
     sampling: Sampling = field(default_factory=lambda: Sampling("proposed", uniform=32, resampled=24))
 
     def __post_init__(self) -> None:
-        least = len(planes.AXES) * _COLOURS if self.averages else 1
-        within("nerf.unet.outside", self.unet.outside, len(planes.AXES) * least, len(planes.AXES) * 1024)
+        within("nerf.unet.outside", self.unet.outside, len(planes.AXES), len(planes.AXES) * 1024)
 
     @property
     def channels(self) -> int:
-        """Channels of each plane."""
-        return self.unet.outside // len(planes.AXES)
+        """Channels of each plane, or of the rival's features."""
+        predicted = self.unet.outside if self.kind == "projection" else self.unet.outside // len(planes.AXES)
+        return predicted + (len(planes.AXES) * _COLOURS if self.carries else 0)
 
 
 class PhotoToField(nn.Module):
@@ -69,24 +71,18 @@ class PhotoToField(nn.Module):
         if config.kind == "triplane":
             start = decoder.create(config.decoder, config.channels, rng)
         else:
-            start = projection.create_layers(config.layers, config.unet.outside, rng)
+            start = projection.create_layers(config.layers, config.channels, rng)
         # Names of parameters have no dots.
         self.decoder = nn.ParameterDict({k.replace(".", "_"): nn.Parameter(v) for k, v in start.items()})
 
     def forward(self, photos: Tensor) -> Tensor:
         """What fields are made of: planes [B, 3, C, R, R], or features [B, C, H, W] of the photos."""
         found = self.unet(torch.cat([photos, _places(photos)], 1)).float()
-        if self.config.carries:
-            # Of a triplane the plane of the picture is the first.
-            found = _added(found, photos, 0)
-        if self.config.kind != "triplane":
-            return found
-        if self.config.averages:
-            columns, rows = _averages(photos)
-            # Planes (x, z) and (y, z): what they are told does not depend on z. No two planes use the same channels, for they are summed.
-            found = _added(found, columns[:, :, None, :], self.config.channels + _COLOURS)
-            found = _added(found, rows[:, :, None, :], 2 * self.config.channels + 2 * _COLOURS)
-        return found.unflatten(1, (len(planes.AXES), -1))
+        told = _told(photos) if self.config.carries else None
+        if self.config.kind == "projection":
+            return found if told is None else torch.cat([found, *told], 1)
+        found = found.unflatten(1, (len(planes.AXES), -1))
+        return found if told is None else torch.cat([found, _of_planes(told)], 2)
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -100,10 +96,22 @@ class PhotoToField(nn.Module):
         return projection.many(encoded, focal, self.weights, self.config.layers)
 
 
-def _added(features: Tensor, told: Tensor, first: int) -> Tensor:
-    """Features [B, C, H, W] with something added to a few channels."""
-    last = first + told.shape[1]
-    return torch.cat([features[:, :first], features[:, first:last] + told, features[:, last:]], 1)
+def _told(photos: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What need not be learned of photos [B, 3, H, W], as pictures like them: their colours, and the means of each column and each row."""
+    columns, rows = _averages(photos)
+    loud = (photos, columns[:, :, None, :].expand_as(photos), rows[..., None].expand_as(photos))
+    return _LOUD * loud[0], _LOUD * loud[1], _LOUD * loud[2]
+
+
+def _of_planes(told: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """The same on planes [B, 3, 9, R, R]: no two use the same channels, for planes are summed, and nothing depends on depth."""
+    photo, columns, rows = told
+    # Planes (x, z) and (y, z) have z for their rows, and (y, z) has the photo's rows for its columns.
+    parts = (photo, columns, rows.transpose(-1, -2))
+    none = torch.zeros_like(photo)
+    return torch.stack(
+        [torch.cat([p if i == k else none for i in range(len(parts))], 1) for k, p in enumerate(parts)], 1
+    )
 
 
 def _averages(photos: Tensor) -> tuple[Tensor, Tensor]:

@@ -51,6 +51,7 @@ def _sized(width: int, size: int, blocks: int, *, looks: bool) -> Config:
         recoloured=0.0,
         opacity=0.0,
         carved=0.0,
+        painted=0.0,
         loop=LoopConfig(steps=500_000, batch=64, lr=1e-4, lr_end=1e-4, warm=5000, decay=0.01, ema=0.9999),
     )
 
@@ -67,7 +68,6 @@ RIVAL = replace(
     nerf=replace(
         SMALL.nerf,
         kind="projection",
-        averages=False,
         unet=replace(SMALL.nerf.unet, outside=64),
         layers=projection.Layers(octaves=6, width=96, blocks=3),
     ),

@@ -123,14 +123,15 @@ class NerfDiffTask:
         total = colour + self.config.opacity * opacity
         out = {"loss": total, "colour": colour, "opacity": opacity, "covered": found.alpha.mean()}
         if "points_xyz" in batch:
-            carved = _carved(scene, batch)
-            out |= {"loss": total + self.config.carved * carved, "carved": carved}
+            carved, painted = _carved(scene, batch)
+            told = self.config.carved * carved + self.config.painted * painted
+            out |= {"loss": total + told, "carved": carved, "painted": painted}
         return out
 
     @property
     def _carves(self) -> bool:
         """Whether depth maps tell shapes: worlds have them, folders do not."""
-        return self.config.carved > 0 and not self.config.data
+        return self.config.carved + self.config.painted > 0 and not self.config.data
 
     def _denoising(self, networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
         kept = [self._known(networks[NERF], int(i)) for i in batch["pair"]]
@@ -178,14 +179,14 @@ class NerfDiffTask:
         self._objects.close()
 
 
-def _carved(scene: Many, batch: Batch) -> Tensor:
-    """What points of the cube should be: the cross entropy of being opaque over a short way, and the squared error of colours."""
+def _carved(scene: Many, batch: Batch) -> tuple[Tensor, Tensor]:
+    """What points of the cube should be: (cross entropy of being opaque over a short way, mean squared error of colours)."""
     density, colour = scene.both(batch["points_xyz"])
     opaque = 1 - torch.exp(-density.float() * _WAY)
     right = torch.where(batch["points_solid"] > 0.5, opaque, 1 - opaque).clamp_min(_SURE)
     shape = -(right.log() * batch["points_known"]).sum() / batch["points_known"].sum().clamp_min(1)
     apart = (colour.float() - batch["points_rgb"]).square().mean(-1) * batch["points_coloured"]
-    return shape + apart.sum() / batch["points_coloured"].sum().clamp_min(1)
+    return shape, apart.sum() / batch["points_coloured"].sum().clamp_min(1)
 
 
 def _source(config: Config) -> Data:

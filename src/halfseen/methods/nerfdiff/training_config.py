@@ -15,7 +15,7 @@ from halfseen.priors.training import LoopConfig
 class Config:
     """What the networks are, and what they learn from. Sources: ours, where networks.py says nothing else."""
 
-    nerf: NerfConfig = field(default_factory=lambda: NerfConfig(averages=True))
+    nerf: NerfConfig = field(default_factory=NerfConfig)
     cdm: cdm.Config = field(default_factory=cdm.Config)
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(batch=4, lr=5e-4, lr_end=2e-5, save_every=250))
     # nerf: the field alone; cdm: the denoiser beside a field that stays as it is, from renderings that are kept; joint: both in one
@@ -48,10 +48,11 @@ class Config:
     # Weight of the error of opacity, where masks are known, beside that of colours.
     opacity: float = 0.1
     # Points of each object whose density and colour are told by its depth maps, where these are known (worlds); the views that tell;
-    # and the weight of that. No photo can tell it: the paper has none of this.
+    # and the weights of both. No photo can tell it: the paper has none of this.
     points: int = 1024
     carving_views: int = 12
     carved: float = 0.03
+    painted: float = 1.0
     # Of stage `cdm`: photos, of an object each, and other views of each, over and over: they are rendered once and kept.
     photos: int = 2000
     others: int = 4
