@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -89,10 +90,24 @@ def test_training_goes_on_from_a_published_field_and_leaves_it_as_it_is(priors: 
 
 def test_both_networks_learn_in_one_loop_too(priors: dict[str, Path], tmp_path: Path) -> None:
     joint = (*CDM, "stage=joint", "loop.steps=10", "cdm_grad_to_nerf=true")
+    shutil.copytree(priors["whole"], tmp_path / "begun")
+    config = json.loads((tmp_path / "begun" / "config.json").read_text())
+    (tmp_path / "begun" / "config.json").write_text(json.dumps({**config, "hours": 2.5}))
     assert (
-        cli("prior", "train", "nerfdiff-objects-64", "--out", tmp_path / "t", "--begin", priors["whole"], *sets(joint))
+        cli(
+            "prior",
+            "train",
+            "nerfdiff-objects-64",
+            "--out",
+            tmp_path / "t",
+            "--begin",
+            tmp_path / "begun",
+            *sets(joint),
+        )
         == 0
     )
+    # The hours of what it went on from count.
+    assert json.loads((tmp_path / "t" / "training.json").read_text())["hours"] > 2.5
     rows = [json.loads(line) for line in (tmp_path / "t" / "log.jsonl").read_text().splitlines()]
     assert {"colour", "velocity"} <= set(rows[-1])
 

@@ -80,7 +80,10 @@ def train(
                 do=f"Add --set loop.steps={2 * start.step}.",
             )
     if accel.is_main_process:
-        write_json(out / _TRAINING, {**_document(chosen, cfg, out), "earlier": _earlier(cfg, out, begin)})
+        hours = (
+            {"hours": weights.load(begin).config.get("hours", 0.0)} if begin is not None and not _stored(out) else {}
+        )
+        write_json(out / _TRAINING, {**_document(chosen, cfg, out), **hours, "earlier": _earlier(cfg, out, begin)})
     task, began = chosen.task(cfg), time.monotonic()
     before = float(_stored(out).get("hours", 0.0))
     try:
