@@ -15,7 +15,7 @@ from PIL import Image
 from support import cli
 
 import halfseen as hs
-from halfseen.bench import claims, rows, speed, speed_splats, tables
+from halfseen.bench import claims, rows, speed, speed_objects, speed_splats, tables
 from halfseen.bench.claims import Settings
 from halfseen.common.rng import generator
 from halfseen.data import load as loading
@@ -205,11 +205,15 @@ def test_speed_is_a_ratio_beside_the_twin(monkeypatch, capsys):
     }
     for name, value in small.items():
         monkeypatch.setattr(speed_splats, name, value)
+    monkeypatch.setattr(speed_objects, "SIDES", (16,))
     assert cli("bench", "speed", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert {"name", "ms", "twin_ms", "ratio"} <= set(found["rows"][0])
     assert all(r["ratio"] == pytest.approx(r["twin_ms"] / r["ms"]) for r in found["rows"])
-    assert len(found["curves"]) == 5
+    assert len(found["curves"]) == 10
+    assert {"encode a photo (planes)", "a view (rival)", "a look of the denoiser"} <= {
+        p["curve"] for p in found["curves"]
+    }
 
 
 # Machines are shared and these sizes are smaller than those that the aims were set at; a lost fast path has a ratio of about 1.

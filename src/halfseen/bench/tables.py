@@ -16,6 +16,7 @@ _RESAMPLES, _COVERAGE = 4000, 0.95
 _SHOWN = (
     "psnr", "psnr_masked", "ssim", "flip", "swd_normalised", "swd_of_base", "depth_abs_rel", "reprojection_colour_error",
     "flip_of_base", "residual", "strength", "accepted", "prior_calls", "prior_seconds",
+    "fit_seconds",
 )  # fmt: skip
 # What is better when it is smaller.
 _LOWER = (
@@ -142,7 +143,7 @@ def rows(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {k: c[k] for k in ("claim", "row", "scene", "views", "seed")}
         | {k: round(v, 4) for k, v in c["metrics"].items()}
-        | {"seconds": c["seconds"], "commit": c["commit"]}
+        | {k: c[k] for k in ("fit_seconds", "seconds", "commit") if k in c}
         for c in normalised(cells)
     ]
 

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchSpeed:
-    """Time the compiled loops beside their slow twins on this machine; a ratio says more than a time."""
+    """Time the compiled loops beside their slow twins on this machine (a ratio says more than a time), and what an object from one photo costs."""
 
     json: bool = False
     """Print one JSON object."""
 
     def run(self) -> None:
-        from halfseen.bench import speed, speed_splats
+        from halfseen.bench import speed, speed_objects, speed_splats
 
         rows = [{**asdict(r), "ratio": r.ratio, "aim": r.aim} for r in (*speed.rows(), *speed_splats.rows())]
-        points = [asdict(p) for p in (*speed.curves(), *speed_splats.curves())]
+        points = [asdict(p) for p in (*speed.curves(), *speed_splats.curves(), *speed_objects.curves())]
         if self.json:
             print(json.dumps({"rows": rows, "curves": points}, indent=1, allow_nan=False))
             return
