@@ -22,6 +22,9 @@ from halfseen.images import io, video
 # A capture is a handful to a few thousand views; a file that lists more is a mistake or an attack.
 MAX_VIEWS = 20_000
 
+# A picture of what is known says so from here on.
+_WHITE = 0.5
+
 Origin = Literal["captured", "generated"]
 # object: the mask is the thing itself and the rest is background. valid: the rest is unknown and must be ignored. evaluation: the
 # mask says where a rendering is measured (the object, as DTU's masks do), and nothing that is fitted may see it.
@@ -121,15 +124,12 @@ class Depth:
     invalid: tuple[int, ...] = ()
     # fx, fy, cx, cy in the depth map's own pixels when the depth camera differs from the colour camera.
     intrinsics: Intrinsics | None = None
+    halves: bool = False  # whether the 16-bit words of a PNG are half floats (CO3D)
+    known: Path | None = None  # a picture that is white where depth counts
 
     def read(self) -> np.ndarray:
         """Depth in capture units [H, W], float64, 0 where nothing is known."""
-        if isinstance(self.source, Tensor):
-            raw = self.source.numpy().astype(np.float64)
-        elif self.source.suffix == ".npy":
-            raw = read_npy(self.source, "f").astype(np.float64)
-        else:
-            raw = io.read_raw16(self.source).astype(np.float64)
+        raw = self._stored()
         if raw.shape != (self.height, self.width):
             got = f"{raw.shape[1]} x {raw.shape[0]}" if raw.ndim == 2 else str(raw.shape)
             raise UserError(
@@ -139,7 +139,25 @@ class Depth:
                 do="Write it again.",
             )
         known = np.isfinite(raw) & (raw > 0) & ~np.isin(raw, self.invalid)
+        if self.known is not None:
+            white = io.read_grey(self.known).numpy()
+            if white.shape != raw.shape:
+                raise UserError(
+                    f"{quote(self.known.name)} does not fit its depth map",
+                    got=f"{white.shape[1]} x {white.shape[0]}",
+                    accepted=f"{self.width} x {self.height}",
+                    do="Copy it again.",
+                )
+            known &= white > _WHITE
         return np.where(known, raw, 0.0) * self.unit
+
+    def _stored(self) -> np.ndarray:
+        if isinstance(self.source, Tensor):
+            return self.source.numpy().astype(np.float64)
+        if self.source.suffix == ".npy":
+            return read_npy(self.source, "f").astype(np.float64)
+        words = io.read_raw16(self.source)
+        return words.astype(np.uint16).view(np.float16).astype(np.float64) if self.halves else words.astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from halfseen.common.errors import UserError, from_os_error, quote
 from halfseen.data import (
     abo,
     clevr3d,
+    co3d,
+    co3d_write,
     colmap,
     dtu,
     idr,
@@ -62,6 +64,7 @@ FORMATS = (
     Format(dtu.NAME, dtu.find, dtu.read, dtu.write, "DTU rectified pictures of one scan with Calibration/cal18"),
     Format(rgbd.NAME, rgbd.find, rgbd.read, rgbd.write, "RGB-D frames with pose files (7-Scenes)"),
     Format(srn.NAME, srn.find, srn.read, srn.write, "ShapeNet-SRN, one instance"),
+    Format(co3d.NAME, co3d.find, co3d.read, co3d_write.write, "CO3Dv2, one sequence"),
     Format(photos.NAME, photos.find, photos.read, photos.write, "photos without cameras"),
     Format(video_frames.NAME, video_frames.find, video_frames.read, video_frames.write, "a video without cameras"),
 )
@@ -76,7 +79,7 @@ READ_ONLY = (
 # What other tools call these formats.
 ALIASES = {
     "nerfstudio": "transforms", "instant-ngp": "transforms", "blender": "transforms", "7-scenes": "rgbd", "rgb-d": "rgbd",
-    "shapenet-srn": "srn", "neus": "idr", "dvr": "idr", "colmap-binary": "colmap",
+    "shapenet-srn": "srn", "co3dv2": "co3d", "neus": "idr", "dvr": "idr", "colmap-binary": "colmap",
 }  # fmt: skip
 
 
