@@ -13,6 +13,7 @@ from PIL import Image
 from support import cli
 
 import halfseen as hs
+from halfseen.bench import claims
 from halfseen.common.files import sha256
 from halfseen.data import srn, transforms_write
 from halfseen.worlds import sample
@@ -291,3 +292,18 @@ def test_photos_that_cannot_be_used_are_refused(
     assert "has its own cameras" in capsys.readouterr().err
     assert cli("reconstruct", plain, *command, "--fov", 200) == 2
     assert "--fov cannot be used" in capsys.readouterr().err
+
+
+def test_claims_leave_out_rows_whose_prior_is_not_shipped_and_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rival = "pixelnerf-objects-64"
+    asked = claims.cells("quick", None, "nerfdiff")
+    assert claims.without_priors(asked) == {"pixelnerf": rival}
+    assert cli("bench", "claims", "--method", "nerfdiff", "--limit", 0, "--json") == 0
+    said = capsys.readouterr()
+    assert f"row pixelnerf is left out: {rival} is not shipped" in said.err
+    assert json.loads(said.out)["cells"] == 0
+    (tmp_path / rival).mkdir()
+    assert claims.without_priors(asked) == {}

@@ -31,7 +31,7 @@ from halfseen.export.together import together
 from halfseen.images import color
 from halfseen.methods.contract import OnCompile
 from halfseen.poses import framing, one_photo
-from halfseen.priors.weights import file_of
+from halfseen.priors.weights import file_of, shipped_names
 from halfseen.runs.snapshot import Snapshot
 from halfseen.worlds import families, sample, seeds
 
@@ -161,6 +161,17 @@ def _named(cell: Cell) -> dict[str, Any]:
     """A cell as plain data, without where on this machine weights lie, nor how a row is read and what else its fit serves."""
     plain = {k: v for k, v in asdict(cell).items() if k != "inception"}
     return {**plain, "row": {k: v for k, v in plain["row"].items() if k not in ("base", "also")}}
+
+
+def without_priors(wanted: list[Cell]) -> dict[str, str]:
+    """Names of a method's own rows whose prior is not here (a rival's weights are not shipped), with that of the prior."""
+    out = {}
+    for row in dict.fromkeys(c.row for c in wanted):
+        own = row in (*rows.ROWS[row.method], *rows.ABLATIONS[row.method])
+        for name in rows.METHODS[row.method].priors_of(rows.config_of(row, 1)) if own else ():
+            if name not in shipped_names() and not Path(name).exists():
+                out[row.name] = name
+    return out
 
 
 def read(wanted: list[Cell], out: Path) -> list[dict[str, Any]]:
