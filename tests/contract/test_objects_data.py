@@ -17,12 +17,12 @@ from halfseen.common.errors import UserError
 from halfseen.data import abo, clevr3d, formats, srn
 from halfseen.data import load as loading
 from halfseen.methods.nerfdiff.data_sets import Folder, of_folder
-from halfseen.methods.nerfdiff.objects import as_views
 from halfseen.methods.nerfdiff.photo_to_field import NerfConfig
 from halfseen.methods.nerfdiff.training import NerfDiffTask
 from halfseen.methods.nerfdiff.training_config import Config
 from halfseen.worlds import sample
 from halfseen.worlds.families import by_name
+from halfseen.worlds.objects import as_views
 
 UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 # Length of the model's extents.

@@ -17,7 +17,6 @@ from halfseen.common.rng import generator
 from halfseen.fields import samplers
 from halfseen.methods.nerfdiff import carving, cdm, distil, presets, samples, virtual
 from halfseen.methods.nerfdiff.config import Config, Guidance
-from halfseen.methods.nerfdiff.objects import Order, as_views, of_world
 from halfseen.methods.nerfdiff.photo_to_field import _LOUD, NerfConfig, PhotoToField
 from halfseen.methods.nerfdiff.training import NerfDiffTask
 from halfseen.methods.nerfdiff.training_config import Config as TrainingConfig
@@ -25,6 +24,7 @@ from halfseen.priors.contract import NoiseLevel, eps_of, noised
 from halfseen.priors.networks import unet
 from halfseen.priors.schedules import continuous_cosine
 from halfseen.worlds.layouts import SRN_FOCAL
+from halfseen.worlds.objects import Order, as_views, of_world
 
 UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 

@@ -16,8 +16,8 @@ from halfseen.data import abo, clevr3d, protocols, srn
 from halfseen.data import load as loading
 from halfseen.data.capture import Capture, PictureArray, View
 from halfseen.images import color
-from halfseen.methods.nerfdiff.objects import Made
 from halfseen.worlds import sample, user_meshes
+from halfseen.worlds.objects import Made
 
 # Of a table of CLEVR3D, the split that is trained on and the one that is judged; of ABO's the same.
 _SPLITS = {"train": "train", "held-out": "test"}

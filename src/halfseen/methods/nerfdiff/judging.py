@@ -13,7 +13,6 @@ from halfseen.common.rng import generator
 from halfseen.data.protocols import SRN_INPUTS, SRN_VIEWS
 from halfseen.methods.nerfdiff import cdm, renderings, samples
 from halfseen.methods.nerfdiff.networks import CDM, NERF
-from halfseen.methods.nerfdiff.objects import as_views
 from halfseen.methods.nerfdiff.samples import Posed
 from halfseen.methods.nerfdiff.sources import kinds, to_be_judged_by, to_learn_from
 from halfseen.methods.nerfdiff.training_config import Config
@@ -21,6 +20,7 @@ from halfseen.metrics.image import psnr
 from halfseen.priors import samplers
 from halfseen.priors.contract import noised
 from halfseen.priors.denoisers import clipped
+from halfseen.worlds.objects import as_views
 
 # Held-out objects of each family; of SRN's test spiral, the views that are judged.
 _HELD, _JUDGED = 6, (0, 49, 104, 149, 199)

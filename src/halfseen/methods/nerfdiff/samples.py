@@ -12,7 +12,7 @@ from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras
 from halfseen.images import color
 from halfseen.methods.nerfdiff import frame
-from halfseen.methods.nerfdiff.objects import Views
+from halfseen.worlds.objects import Views
 
 # Pixels by which what the mask shows is widened for rays that look at the object.
 _WIDER = 2

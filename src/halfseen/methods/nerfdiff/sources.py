@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 
 from halfseen.methods.nerfdiff.data_sets import Folder, of_folder
-from halfseen.methods.nerfdiff.objects import Made, Order, of_world
 from halfseen.methods.nerfdiff.training_config import Config
+from halfseen.worlds.objects import Made, Order, of_world
 
 
 def to_learn_from(config: Config, views: int) -> Callable[[int], Made]:

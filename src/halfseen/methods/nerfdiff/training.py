@@ -24,11 +24,11 @@ from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.nerfdiff import carving, cdm, presets, renderings, samples
 from halfseen.methods.nerfdiff.judging import Judge
 from halfseen.methods.nerfdiff.networks import CDM, NAME, NERF, ROLE, networks
-from halfseen.methods.nerfdiff.objects import Objects, Views, as_views
 from halfseen.methods.nerfdiff.samples import Posed
 from halfseen.methods.nerfdiff.sources import to_learn_from
 from halfseen.methods.nerfdiff.training_config import Config
 from halfseen.priors.contract import Batch
+from halfseen.worlds.objects import Objects, Views, as_views
 
 # The way over which a point is opaque or not, in half cubes, and the least share of being right.
 _WAY, _SURE = 0.1, 1e-4

@@ -1,0 +1,152 @@
+"""The epipolar feature transformer (section 2 of the specification): colours and features of a query camera's cells from k photos.
+
+    T1 looks over the photos at each sample; T2 along each ray, in each photo; T3 over the photos again
+    features(ray) = sum_k a_k T3(sum_d b_dk T2(...)),   rgb = sigmoid(W features)
+
+Which photo comes first makes no difference, and there may be any number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from halfseen.common.config import within
+from halfseen.methods.sparsefusion import epipolar
+from halfseen.methods.sparsefusion.epipolar import Query, Samples
+from halfseen.priors.networks import pyramid
+
+_COLOURS, _LINE = 3, 6
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes. `small`; the released code has ResNet-18, 256 features, 4 layers of 256, one head, dropout 0.1, 20 depths."""
+
+    encoder: pyramid.Config = field(default_factory=pyramid.Config)
+    width: int = 64
+    layers: int = 2
+    heads: int = 1
+    feedforward: int = 128
+    dropout: float = 0.0
+    depths: int = 16
+    octaves: int = 6
+    # Whether samples say that the photo's frame holds them (ours: the released code does not ask).
+    tells_shown: bool = True
+    # Lengths are multiplied by this before they are told: the released code has cubes of four on half a side, where ours have one.
+    unit: float = 4.0
+
+    def __post_init__(self) -> None:
+        within("eft.width", self.width, 8, 4096)
+        within("eft.depths", self.depths, 2, 1024)
+        within("eft.octaves", self.octaves, 0, 16)
+
+    @property
+    def line(self) -> int:
+        """Numbers of a line, with its waves."""
+        return _LINE * (2 * self.octaves + 1)
+
+    @property
+    def inputs(self) -> tuple[int, int, int]:
+        """Numbers of a token of T1, T2 and T3 (released code: 606, 425, 412)."""
+        depth = 2 * self.octaves + 1
+        seen = self.encoder.channels + _COLOURS + self.tells_shown
+        return self.line + depth + seen, 2 * self.line + depth + self.width, 2 * self.line + self.width
+
+
+PAPER = Config(
+    encoder=pyramid.Config(widths=()),
+    width=256,
+    layers=4,
+    feedforward=256,
+    dropout=0.1,
+    depths=20,
+    tells_shown=False,
+)
+
+
+class Eft(nn.Module):
+    """See the module."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = pyramid.create(config.encoder)
+        self.over_photos, self.along_rays, self.over_views = (_Looks(n, config) for n in config.inputs)
+        self.depth_weight, self.view_weight = nn.Linear(config.width, 1), nn.Linear(config.width, 1)
+        self.colour = nn.Linear(config.width, _COLOURS)
+
+    def forward(self, photos: Tensor, query: Query, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """(colours [B, 3, height, width] in [0, 1], features [B, C, height, width]) of the cells of B queries, from photos
+        [B, K, 3, H, W] in [0, 1]."""
+        where = epipolar.samples(query, height, width, self.config.depths)
+        maps = self.encoder(photos.flatten(0, 1)).unflatten(0, photos.shape[:2])
+        tokens = self._of_samples(maps, photos, query, where)
+        per_photo = self._along(tokens, query, where)
+        features = self._over(per_photo, query, where)
+        rgb = torch.sigmoid(self.colour(features))
+        return tuple(t.movedim(-1, 1).unflatten(-1, (height, width)) for t in (rgb, features))
+
+    def _of_samples(self, maps: Tensor, photos: Tensor, query: Query, where: Samples) -> Tensor:
+        """T1: [B, K, R, D, C], every sample of every photo knowing what the other photos show of it."""
+        seen = torch.cat([epipolar.found(maps, where), epipolar.found(photos, where)], -1)
+        if self.config.tells_shown:
+            seen = torch.cat([seen, where.shown[..., None].to(seen)], -1)
+        lines, depth = self._photo_lines(query, where.xyz), self._depths(where, seen)
+        tokens = torch.cat([lines, depth, seen], -1)
+        batch, _, rays, depths = tokens.shape[:4]
+        out = self.over_photos(tokens.movedim(1, 3).flatten(0, 2))
+        return out.unflatten(0, (batch, rays, depths)).movedim(3, 1)
+
+    def _along(self, tokens: Tensor, query: Query, where: Samples) -> Tensor:
+        """T2: [B, K, R, C], for each ray and photo the samples, each as much as it weighs."""
+        own = self._query_lines(where)[:, None, :, None].expand(*tokens.shape[:4], -1)
+        lines, depth = self._photo_lines(query, where.xyz), self._depths(where, tokens)
+        looked = self.along_rays(torch.cat([own, lines, depth, tokens], -1).flatten(0, 2))
+        weight = torch.softmax(self.depth_weight(looked), 1)
+        return (weight * looked).sum(1).unflatten(0, tokens.shape[:3])
+
+    def _over(self, per_photo: Tensor, query: Query, where: Samples) -> Tensor:
+        """T3: [B, R, C], for each ray the photos, each as much as it weighs."""
+        middle = where.xyz[:, :, where.xyz.shape[2] // 2]
+        own = self._query_lines(where)[:, None].expand(*per_photo.shape[:3], -1)
+        tokens = torch.cat([own, self._photo_lines(query, middle), per_photo], -1)
+        looked = self.over_views(tokens.movedim(1, 2).flatten(0, 1))
+        weight = torch.softmax(self.view_weight(looked), 1)
+        return (weight * looked).sum(1).unflatten(0, (len(per_photo), -1))
+
+    def _photo_lines(self, query: Query, xyz: Tensor) -> Tensor:
+        lines = epipolar.photo_lines(query, xyz)
+        return epipolar.waves(self._scaled(lines), self.config.octaves)
+
+    def _query_lines(self, where: Samples) -> Tensor:
+        return epipolar.waves(epipolar.query_lines(where), self.config.octaves)
+
+    def _scaled(self, lines: Tensor) -> Tensor:
+        """Moments are lengths."""
+        return torch.cat([lines[..., :3], self.config.unit * lines[..., 3:]], -1)
+
+    def _depths(self, where: Samples, like: Tensor) -> Tensor:
+        told = epipolar.waves(self.config.unit * where.depth[..., None], self.config.octaves)
+        return told[:, None, None].expand(*like.shape[:4], -1)
+
+
+class _Looks(nn.Module):
+    """Tokens [N, L, inside] that look at each other: a layer into `width`, GELU, and the usual encoder layers."""
+
+    def __init__(self, inside: int, config: Config) -> None:
+        super().__init__()
+        self.enter = nn.Linear(inside, config.width)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(config.width, config.heads, config.feedforward, config.dropout, batch_first=True)
+            for _ in range(config.layers)
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = F.gelu(self.enter(tokens))
+        for layer in self.layers:
+            x = layer(x)
+        return x
