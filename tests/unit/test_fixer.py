@@ -13,6 +13,7 @@ from halfseen.cameras.cameras import Cameras, make
 from halfseen.common.rng import generator
 from halfseen.methods.difix3d import harm, inputs, pairs, training
 from halfseen.methods.difix3d.fixers import load_fixer
+from halfseen.metrics.edges import edges
 from halfseen.metrics.image import psnr, ssim
 from halfseen.poses import warping
 from halfseen.priors.networks import fixer_small
@@ -171,7 +172,7 @@ def test_a_step_of_training_follows_from_its_position_and_lowers_the_loss() -> N
         found.append(float(terms["colour"].detach()))
     assert found[-1] < 0.95 * found[0]
     blurred = torch.nn.functional.avg_pool2d(same["target"].float() / 255, 5, 1, 2)
-    assert float(training.edges(blurred, same["target"].float() / 255)) > 0
+    assert float(edges(blurred, same["target"].float() / 255)) > 0
 
 
 def test_a_photo_that_is_trusted_can_be_handed_on_as_it_is() -> None:

@@ -13,9 +13,12 @@ from halfseen.cameras import cameras as cams
 from halfseen.cameras import paths, rays
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
-from halfseen.methods.sparsefusion import eft, epipolar
+from halfseen.methods.sparsefusion import cropped, eft, epipolar
 from halfseen.methods.sparsefusion.epipolar import Query
-from halfseen.priors.networks import pyramid
+from halfseen.priors import samplers, schedules
+from halfseen.priors.contract import NoiseLevel, noised
+from halfseen.priors.networks import autoencoder, pyramid
+from halfseen.worlds.objects import Order, as_views, of_world
 
 SMALL = replace(eft.Config(), encoder=pyramid.Config(widths=(16, 32)), width=16, layers=1, feedforward=16, depths=5)
 UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
@@ -154,3 +157,88 @@ def test_weights_of_torchvision_are_taken_by_their_names(tmp_path: Path) -> None
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(UserError, match=r"is no ResNet-18"):
         pyramid.load_resnet(other, tmp_path / "other.pth")
+
+
+def test_windows_show_what_their_cameras_see() -> None:
+    """A point's colour is where the window's intrinsics project it, whatever the window."""
+    views = as_views(of_world(Order(("cars",), 48, 3, "hemisphere", "validation"), 0), 0)
+    rgb, mask = cropped.on_black(views, [0, 1, 2])
+    crop = cropped.shaken(cropped.around(mask), 0.2, generator(0, "shake"))
+    assert bool((crop.side < 1.6).all())
+    size = 96
+    shown = cropped.cut(rgb, crop, size)
+    lens = cropped.lenses(views.cameras, crop)
+    assert views.depth is not None
+    for v in range(3):
+        solid = (mask[v, 0] > 0.99).nonzero()[::40].flip(-1)
+        ray = rays.cast(views.cameras, torch.full((len(solid),), v), solid.double() + 0.5)
+        world = ray.at_depth(views.depth[v].double()[solid[:, 1], solid[:, 0]])
+        local = (world - views.cameras.c2w[v, :3, 3]) @ views.cameras.c2w[v, :3, :3]
+        at = (local[:, :2] / local[:, 2:]).float() * lens[v, :2] + lens[v, 2:]
+        found = torch.nn.functional.grid_sample(shown[v : v + 1], 2 * at[None, None] - 1, align_corners=False)
+        wanted = rgb[v][:, solid[:, 1], solid[:, 0]]
+        inside = ((at > 0) & (at < 1)).all(-1)
+        assert int(inside.sum()) > 3
+        assert float((found[0, :, 0] - wanted)[:, inside].abs().mean()) < 0.03
+
+
+def test_a_window_is_a_third_larger_than_what_it_holds() -> None:
+    mask = torch.zeros(2, 1, 20, 40)
+    mask[0, 0, 5:11, 10:18] = 1
+    crop = cropped.around(mask)
+    assert crop.middle[0].tolist() == pytest.approx([14 / 40, 8 / 20])
+    assert float(crop.side[0]) == pytest.approx(1.3 * 6 / 20)
+    # Nothing is there: the whole picture.
+    assert (crop.middle[1].tolist(), float(crop.side[1])) == ([0.5, 0.5], 1.0)
+
+
+def test_colours_over_black_are_those_that_were_over_white() -> None:
+    colour, alpha = torch.tensor([0.2, 0.4, 0.6]), torch.tensor([[0.0, 0.5], [1.0, 0.25]])
+    white = colour * alpha[..., None] + 1 - alpha[..., None]
+    made = as_views(of_world(Order(("cars",), 16, 1, "hemisphere", "validation"), 0), 0)
+    views = replace(made, rgb=(white * 255 + 0.5).byte()[None], mask=(alpha * 255 + 0.5).byte()[None])
+    rgb, mask = cropped.on_black(views, [0])
+    torch.testing.assert_close(rgb[0], (colour * alpha[..., None]).movedim(-1, 0), atol=0.006, rtol=0)
+    torch.testing.assert_close(mask[0, 0], alpha, atol=0.003, rtol=0)
+
+
+def test_latents_are_a_quarter_of_the_side_and_follow_their_distribution() -> None:
+    config = autoencoder.Config(widths=(16, 32), blocks=1, scale=2.0)
+    torch.manual_seed(0)
+    net = autoencoder.Autoencoder(config)
+    pictures = 2 * torch.rand(2, 3, 16, 24, generator=generator(0, "pictures")) - 1
+    mean, log_variance = net.distribution(pictures)
+    assert (config.factor, mean.shape) == (4, (2, 4, 4, 6))
+    torch.testing.assert_close(net.encode(pictures), 2 * mean)
+    torch.testing.assert_close(net.decode(net.encode(pictures)), net.pictures(mean))
+    eps = torch.randn(mean.shape, generator=generator(0, "eps"))
+    torch.testing.assert_close(net(pictures, eps)[0], net.pictures(mean + (0.5 * log_variance).exp() * eps))
+    standard = torch.zeros(3), torch.zeros(3)
+    assert float(autoencoder.divergence(*standard)) == 0
+    assert float(autoencoder.divergence(torch.ones(3), torch.zeros(3))) == pytest.approx(0.5)
+
+
+def test_the_sampler_of_the_released_code_finds_what_an_oracle_knows() -> None:
+    """From any noise, and however few steps: the clean latent."""
+    clean = torch.randn(2, 4, 3, 3, generator=generator(0, "clean"))
+    looks = []
+
+    def oracle(x: Tensor, level: NoiseLevel, cond: object = None) -> Tensor:
+        del x, cond
+        looks.append(level)
+        return clean
+
+    for first in (0.005, 0.3, 0.995):
+        for count in (1, 2, 7):
+            looks.clear()
+            grid = [schedules.offset_cosine(t[None]) for t in torch.linspace(first, 0.0, count)]
+            noisy = noised(clean, torch.randn(clean.shape, generator=generator(1, "eps")), grid[0].expand(2))
+            found = samplers.ancestral_plms(oracle, noisy, grid, rng=generator(2, "draws"))
+            # Guesses are mixed with older ones, whose noise is another: at the last level (sigma 0.012) little of that is left.
+            torch.testing.assert_close(found, clean, atol=0.05, rtol=0)
+            assert len(looks) == (count + 1 if count > 1 else 1)
+
+
+def test_the_schedule_has_the_released_codes_ends() -> None:
+    found = schedules.offset_cosine(torch.tensor([0.0, 0.25, 0.5, 0.75, 0.99], dtype=torch.float64)).log_snr
+    assert found.tolist() == pytest.approx([8.77, 1.71, -0.03, -1.78, -8.3], abs=0.06)

@@ -19,6 +19,7 @@ from halfseen.methods.diffusionerf.training import PATCH_RGBD, PATCH_RGBD_PAPER
 from halfseen.methods.difix3d.training import FIXER
 from halfseen.methods.difix3d.training_paper import DIFIX
 from halfseen.methods.nerfdiff.training import NERFDIFF, PIXELNERF, SIZES
+from halfseen.methods.sparsefusion.autoencoding import AUTOENCODER
 from halfseen.priors import training, weights
 from halfseen.priors.ema import named
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from halfseen.priors.training import Progress
 
 RECIPES: Mapping[str, Recipe] = {
-    r.name: r for r in (PATCH_RGBD, PATCH_RGBD_PAPER, FIXER, DIFIX, NERFDIFF, PIXELNERF, *SIZES)
+    r.name: r for r in (PATCH_RGBD, PATCH_RGBD_PAPER, FIXER, DIFIX, NERFDIFF, PIXELNERF, *SIZES, AUTOENCODER)
 }
 _TRAINING = "training.json"
 _HOUR = 3600

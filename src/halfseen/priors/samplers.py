@@ -60,14 +60,41 @@ def ancestral(
         x0 = denoiser(x, level.expand(len(x)), cond)
         if i + 1 == len(steps):
             break
-        after = steps[i + 1]
-        step = level.alpha / after.alpha
-        added = level.sigma**2 - step**2 * after.sigma**2
-        mean = per_picture(step * after.sigma**2 / level.sigma**2, x) * x
-        mean = mean + per_picture(after.alpha * added / level.sigma**2, x) * x0
-        spread = (added * after.sigma**2 / level.sigma**2).clamp_min(0).sqrt()
-        x = mean + per_picture(spread, x) * torch.randn(x.shape, generator=rng).to(x)
+        x = _posterior(x, x0, level, steps[i + 1], rng)
     return x0
+
+
+def ancestral_plms(
+    denoiser: Denoiser, x: Tensor, steps: Sequence[NoiseLevel], *, rng: torch.Generator, cond: Cond = None
+) -> Tensor:
+    """The hybrid of the released SparseFusion: noise guesses extrapolated as in `plms`, the first one averaged with a second look at where
+    it leads, and then the posterior's random step of `ancestral`. With n steps it looks n + 1 times."""
+    guesses: list[Tensor] = []
+    x0 = x
+    for i, level in enumerate(steps):
+        eps = eps_of(x, denoiser(x, level.expand(len(x)), cond), level)
+        last = i + 1 == len(steps)
+        if not guesses and not last:
+            there = _posterior(x, x0_of(x, eps, level), level, steps[i + 1], rng)
+            second = eps_of(there, denoiser(there, steps[i + 1].expand(len(x)), cond), steps[i + 1])
+            guesses, eps = [eps], (eps + second) / 2
+        else:
+            guesses = [eps, *guesses][: len(_BASHFORTH)]
+            eps = torch.stack([w * g for w, g in zip(_BASHFORTH[len(guesses) - 1], guesses, strict=True)]).sum(0)
+        x0 = x0_of(x, eps, level)
+        if not last:
+            x = _posterior(x, x0, level, steps[i + 1], rng)
+    return x0
+
+
+def _posterior(x: Tensor, x0: Tensor, level: NoiseLevel, after: NoiseLevel, rng: torch.Generator) -> Tensor:
+    """A draw of q(x_s | x_t, x_0)."""
+    step = level.alpha / after.alpha
+    added = level.sigma**2 - step**2 * after.sigma**2
+    mean = per_picture(step * after.sigma**2 / level.sigma**2, x) * x
+    mean = mean + per_picture(after.alpha * added / level.sigma**2, x) * x0
+    spread = (added * after.sigma**2 / level.sigma**2).clamp_min(0).sqrt()
+    return mean + per_picture(spread, x) * torch.randn(x.shape, generator=rng).to(x)
 
 
 def plms(denoiser: Denoiser, x: Tensor, steps: Sequence[NoiseLevel], *, cond: Cond = None) -> Tensor:

@@ -59,5 +59,11 @@ def continuous_cosine(time: Tensor) -> NoiseLevel:
     return NoiseLevel(torch.cos(angle).to(time), torch.sin(angle).to(time))
 
 
+def offset_cosine(time: Tensor) -> NoiseLevel:
+    """Level at times [B] in [0, 1): log-SNR = -2 log tan(pi/2 (t + 0.008) / 1.008), the continuous form of `squared_cosine`."""
+    angle = (time.double() + _OFFSET) / (1 + _OFFSET) * math.pi / 2
+    return NoiseLevel(torch.cos(angle).to(time), torch.sin(angle).to(time))
+
+
 def _from_betas(betas: Tensor) -> Discrete:
     return Discrete(torch.cumprod(1 - betas, 0))

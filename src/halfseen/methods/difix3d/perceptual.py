@@ -1,6 +1,6 @@
 """What the paper's training compares beside pixels: LPIPS and Gram matrices of VGG16, where its weights are given.
 
-Without them a substitute stands in, which is never called LPIPS: differences of neighbours over scales (`training.edges`).
+Without them a substitute stands in, which is never called LPIPS: differences of neighbours over scales (`metrics/edges.py`).
 """
 
 from __future__ import annotations

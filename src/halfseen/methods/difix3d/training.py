@@ -23,6 +23,7 @@ from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.difix3d import inputs, pair_files
 from halfseen.methods.difix3d.pair_files import Listed
 from halfseen.methods.difix3d.pairs import Pair, PairsConfig, make, packed, unpacked
+from halfseen.metrics.edges import edges
 from halfseen.metrics.image import psnr
 from halfseen.priors.contract import Batch
 from halfseen.priors.networks import fixer_small
@@ -38,8 +39,6 @@ _HELD_WORLDS, _HELD_PAIRS, _SHOWN = 8, 4, 8
 _HELD_FITS = 48
 # Squared error below which a crop's decibels count less and less (30 dB): flat backgrounds would be all that counts.
 _PERFECT = 1e-3
-# Scales at which differences of neighbours are compared.
-_SCALES = 3
 # The plane that says how many photos saw a pixel, and its value above which at least one did.
 _SEEN, _BY_ONE = 5, 0.5
 
@@ -238,17 +237,6 @@ def networks(config: Config) -> Mapping[str, nn.Module]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "fixer/init"))
         return {"fixer": fixer_small.FixerSmall(config.network)}
-
-
-def edges(a: Tensor, b: Tensor) -> Tensor:
-    """Mean absolute difference of neighbours' differences of pictures [B, 3, H, W], over scales: what blurring costs."""
-    total = a.new_zeros(())
-    for scale in range(_SCALES):
-        if scale:
-            a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
-        for axis in (-1, -2):
-            total = total + (a.diff(dim=axis) - b.diff(dim=axis)).abs().mean()
-    return total / (2 * _SCALES)
 
 
 def _psnr(a: Tensor, b: Tensor) -> float:

@@ -21,7 +21,8 @@ from halfseen.images import resize
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.difix3d import pair_files, perceptual
 from halfseen.methods.difix3d.pair_files import Listed
-from halfseen.methods.difix3d.training import ROLE, edges
+from halfseen.methods.difix3d.training import ROLE
+from halfseen.metrics.edges import edges
 from halfseen.metrics.image import psnr
 from halfseen.metrics.lpips import Lpips
 from halfseen.priors.contract import Batch
