@@ -68,22 +68,26 @@ def ancestral_plms(
     denoiser: Denoiser, x: Tensor, steps: Sequence[NoiseLevel], *, rng: torch.Generator, cond: Cond = None
 ) -> Tensor:
     """The hybrid of the released SparseFusion: noise guesses extrapolated as in `plms`, the first one averaged with a second look at where
-    it leads, and then the posterior's random step of `ancestral`. With n steps it looks n + 1 times."""
+    it leads, and then the posterior's random step of `ancestral`. With n steps it looks n + 1 times.
+
+    Older guesses speak of noise that was drawn anew since. So the last look is taken as it is, where the released code extrapolates it
+    too: with 30 steps that leaves an error of a third even where every guess is right.
+    """
     guesses: list[Tensor] = []
     x0 = x
     for i, level in enumerate(steps):
-        eps = eps_of(x, denoiser(x, level.expand(len(x)), cond), level)
-        last = i + 1 == len(steps)
-        if not guesses and not last:
-            there = _posterior(x, x0_of(x, eps, level), level, steps[i + 1], rng)
-            second = eps_of(there, denoiser(there, steps[i + 1].expand(len(x)), cond), steps[i + 1])
-            guesses, eps = [eps], (eps + second) / 2
-        else:
+        x0 = denoiser(x, level.expand(len(x)), cond)
+        if i + 1 == len(steps):
+            break
+        eps, after = eps_of(x, x0, level), steps[i + 1]
+        if guesses:
             guesses = [eps, *guesses][: len(_BASHFORTH)]
             eps = torch.stack([w * g for w, g in zip(_BASHFORTH[len(guesses) - 1], guesses, strict=True)]).sum(0)
-        x0 = x0_of(x, eps, level)
-        if not last:
-            x = _posterior(x, x0, level, steps[i + 1], rng)
+        else:
+            there = _posterior(x, x0, level, after, rng)
+            second = eps_of(there, denoiser(there, after.expand(len(x)), cond), after)
+            guesses, eps = [eps], (eps + second) / 2
+        x = _posterior(x, x0_of(x, eps, level), level, after, rng)
     return x0
 
 
