@@ -13,7 +13,7 @@ from halfseen.cameras import cameras as cams
 from halfseen.cameras import paths, rays
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
-from halfseen.methods.sparsefusion import cropped, eft, epipolar
+from halfseen.methods.sparsefusion import cropped, eft, epipolar, vldm
 from halfseen.methods.sparsefusion.epipolar import Query
 from halfseen.priors import samplers, schedules
 from halfseen.priors.contract import NoiseLevel, noised
@@ -99,12 +99,16 @@ def test_the_order_of_photos_makes_no_difference(count: int) -> None:
         query, photo_to_query=query.photo_to_query[:, order], photo_intrinsics=query.photo_intrinsics[:, order]
     )
     with torch.no_grad():
-        rgb, features = net(photos, query, 4, 6)
-        other, found = net(photos[:, order], turned, 4, 6)
-    assert rgb.shape == (1, 3, 4, 6)
-    assert features.shape == (1, SMALL.width, 4, 6)
-    torch.testing.assert_close(other, rgb, atol=1e-5, rtol=0)
-    torch.testing.assert_close(found, features, atol=1e-4, rtol=0)
+        found, other = net(photos, query, 4, 6), net(photos[:, order], turned, 4, 6)
+    assert (found.rgb.shape, found.features.shape, found.depth.shape) == (
+        (1, 3, 4, 6),
+        (1, SMALL.width, 4, 6),
+        (1, 4, 6),
+    )
+    torch.testing.assert_close(other.rgb, found.rgb, atol=1e-5, rtol=0)
+    torch.testing.assert_close(other.features, found.features, atol=1e-4, rtol=0)
+    torch.testing.assert_close(other.depth, found.depth, atol=1e-5, rtol=0)
+    assert bool(((found.depth > 1) & (found.depth < 3)).all())
 
 
 def test_queries_of_a_batch_do_not_know_each_other() -> None:
@@ -114,8 +118,8 @@ def test_queries_of_a_batch_do_not_know_each_other() -> None:
     single = [asked(0, [1, 2]), asked(3, [0, 1])]
     both = Query(*(torch.cat([getattr(q, k) for q in single]) for k in vars(single[0])))
     with torch.no_grad():
-        together = net(photos, both, 4, 4)[0]
-        alone = torch.cat([net(photos[i : i + 1], q, 4, 4)[0] for i, q in enumerate(single)])
+        together = net(photos, both, 4, 4).rgb
+        alone = torch.cat([net(photos[i : i + 1], q, 4, 4).rgb for i, q in enumerate(single)])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
 
@@ -134,7 +138,7 @@ def test_it_learns_to_copy_what_a_photo_shows() -> None:
         coarse = torch.rand(4, 3, 4, 5, generator=generator(step, "flat"))
         wide = torch.nn.functional.interpolate(coarse, (16, 20), mode="bilinear")
         photo, truth = wide[..., 2:18], wide[..., :16]
-        rgb, _ = net(photo[:, None], query, 16, 16)
+        rgb = net(photo[:, None], query, 16, 16).rgb
         loss = (rgb[..., 3:] - truth[..., 3:]).square().mean()
         optimiser.zero_grad()
         loss.backward()
@@ -240,3 +244,57 @@ def test_the_sampler_of_the_released_code_finds_what_an_oracle_knows() -> None:
 def test_the_schedule_has_the_released_codes_ends() -> None:
     found = schedules.offset_cosine(torch.tensor([0.0, 0.25, 0.5, 0.75, 0.99], dtype=torch.float64)).log_snr
     assert found.tolist() == pytest.approx([8.77, 1.71, -0.03, -1.78, -8.3], abs=0.06)
+
+
+def latent_noise(count: int, time: float, there: float) -> dict[str, Tensor]:
+    return {
+        "eps": torch.randn(count, 4, 4, 4, generator=generator(3, "eps")),
+        "time": torch.full((count,), time),
+        "there": torch.full((count,), there),
+        "valid": torch.ones(count, 1, 4, 4),
+    }
+
+
+@pytest.mark.parametrize("time", [0.05, 0.5, 0.95])
+def test_noise_is_learned_with_the_papers_weight(time: float) -> None:
+    """A network that always guesses no noise errs by one, times (1 + SNR)^-1/2; where the picture ends nothing is asked."""
+    config, noise = vldm.Config(), latent_noise(512, time, 1.0)
+    clean, told = torch.zeros(512, 4, 4, 4), torch.zeros(512, config.told, 4, 4)
+
+    class Nothing(torch.nn.Module):
+        def forward(self, z: Tensor, log_snr: Tensor, told: Tensor) -> Tensor:
+            return 0 * z
+
+    level = schedules.offset_cosine(torch.tensor([0.999 * time]))
+    snr = float((level.alpha / level.sigma) ** 2)
+    found = float(vldm.loss(config, Nothing(), clean, told, noise))
+    assert found == pytest.approx((1 + snr) ** -0.5 * float(noise["eps"].square().mean()), rel=1e-4)
+    assert float(vldm.loss(config, Nothing(), clean, told, {**noise, "valid": torch.zeros(512, 1, 4, 4)})) == 0
+
+
+def test_what_is_dropped_is_nothing_and_guidance_counts_what_is_told() -> None:
+    config = vldm.Config(guidance=2.0)
+    seen = []
+
+    class Adds(torch.nn.Module):
+        def forward(self, z: Tensor, log_snr: Tensor, told: Tensor) -> Tensor:
+            seen.append(told)
+            return told[:, :4]
+
+    clean, told = torch.zeros(2, 4, 4, 4), torch.full((2, config.told, 4, 4), 0.5)
+    vldm.loss(config, Adds(), clean, told, latent_noise(2, 0.5, 0.0))
+    assert not seen[-1].any()
+    level = NoiseLevel(torch.tensor([0.8, 0.8]), torch.tensor([0.6, 0.6]))
+    z = torch.ones(2, 4, 4, 4)
+    found = vldm.denoiser_of(config, Adds())(z, level, {vldm.CONDITION: told})
+    # eps = 0 + 2 (0.5 - 0).
+    torch.testing.assert_close(found, (z - 0.6) / 0.8)
+    assert float(vldm.denoiser_of(config, Adds())(100 * z, level, {vldm.CONDITION: told}).max()) == 10
+
+
+def test_the_papers_latent_network_is_of_the_papers_class() -> None:
+    with torch.device("meta"):
+        count = sum(p.numel() for p in vldm.Vldm(vldm.PAPER).parameters())
+    assert count / 1e6 == pytest.approx(400, rel=0.02)
+    small = sum(sum(p.numel() for p in net.parameters()) for net in (vldm.Vldm(vldm.Config()), eft.Eft(eft.Config())))
+    assert small <= 4_000_000

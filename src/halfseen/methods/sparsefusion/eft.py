@@ -1,7 +1,7 @@
 """The epipolar feature transformer (section 2 of the specification): colours and features of a query camera's cells from k photos.
 
     T1 looks over the photos at each sample; T2 along each ray, in each photo; T3 over the photos again
-    features(ray) = sum_k a_k T3(sum_d b_dk T2(...)),   rgb = sigmoid(W features)
+    features(ray) = sum_k a_k T3(sum_d b_dk T2(...)),   rgb = sigmoid(W features),   depth = sum_k a_k sum_d b_dk z_d
 
 Which photo comes first makes no difference, and there may be any number.
 """
@@ -68,6 +68,15 @@ PAPER = Config(
 )
 
 
+@dataclass(frozen=True)
+class Found:
+    """What is found of the cells of B queries."""
+
+    rgb: Tensor  # [B, 3, h, w] in [0, 1]
+    features: Tensor  # [B, C, h, w]
+    depth: Tensor  # [B, h, w] z where the samples are that weigh most, on average
+
+
 class Eft(nn.Module):
     """See the module."""
 
@@ -79,16 +88,18 @@ class Eft(nn.Module):
         self.depth_weight, self.view_weight = nn.Linear(config.width, 1), nn.Linear(config.width, 1)
         self.colour = nn.Linear(config.width, _COLOURS)
 
-    def forward(self, photos: Tensor, query: Query, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """(colours [B, 3, height, width] in [0, 1], features [B, C, height, width]) of the cells of B queries, from photos
-        [B, K, 3, H, W] in [0, 1]."""
+    def forward(self, photos: Tensor, query: Query, height: int, width: int) -> Found:
+        """What photos [B, K, 3, H, W] in [0, 1] tell of height x width cells of B queries."""
         where = epipolar.samples(query, height, width, self.config.depths)
         maps = self.encoder(photos.flatten(0, 1)).unflatten(0, photos.shape[:2])
         tokens = self._of_samples(maps, photos, query, where)
-        per_photo = self._along(tokens, query, where)
-        features = self._over(per_photo, query, where)
+        per_photo, depth = self._along(tokens, query, where)
+        features, weight = self._over(per_photo, query, where)
         rgb = torch.sigmoid(self.colour(features))
-        return tuple(t.movedim(-1, 1).unflatten(-1, (height, width)) for t in (rgb, features))
+        mean = (weight * depth.movedim(1, -1)).sum(-1)
+        shape = (height, width)
+        rgb, features = (t.movedim(-1, 1).unflatten(-1, shape) for t in (rgb, features))
+        return Found(rgb, features, mean.unflatten(-1, shape))
 
     def _of_samples(self, maps: Tensor, photos: Tensor, query: Query, where: Samples) -> Tensor:
         """T1: [B, K, R, D, C], every sample of every photo knowing what the other photos show of it."""
@@ -101,22 +112,25 @@ class Eft(nn.Module):
         out = self.over_photos(tokens.movedim(1, 3).flatten(0, 2))
         return out.unflatten(0, (batch, rays, depths)).movedim(3, 1)
 
-    def _along(self, tokens: Tensor, query: Query, where: Samples) -> Tensor:
-        """T2: [B, K, R, C], for each ray and photo the samples, each as much as it weighs."""
+    def _along(self, tokens: Tensor, query: Query, where: Samples) -> tuple[Tensor, Tensor]:
+        """T2: for each photo and ray the samples, each as much as it weighs [B, K, R, C], and their mean depth [B, K, R]."""
         own = self._query_lines(where)[:, None, :, None].expand(*tokens.shape[:4], -1)
         lines, depth = self._photo_lines(query, where.xyz), self._depths(where, tokens)
         looked = self.along_rays(torch.cat([own, lines, depth, tokens], -1).flatten(0, 2))
         weight = torch.softmax(self.depth_weight(looked), 1)
-        return (weight * looked).sum(1).unflatten(0, tokens.shape[:3])
+        mean = (weight * looked).sum(1).unflatten(0, tokens.shape[:3])
+        share = weight[..., 0].unflatten(0, tokens.shape[:3])
+        return mean, (share * where.depth[:, None, None]).sum(-1)
 
-    def _over(self, per_photo: Tensor, query: Query, where: Samples) -> Tensor:
-        """T3: [B, R, C], for each ray the photos, each as much as it weighs."""
+    def _over(self, per_photo: Tensor, query: Query, where: Samples) -> tuple[Tensor, Tensor]:
+        """T3: for each ray the photos, each as much as it weighs [B, R, C], and how much that is [B, R, K]."""
         middle = where.xyz[:, :, where.xyz.shape[2] // 2]
         own = self._query_lines(where)[:, None].expand(*per_photo.shape[:3], -1)
         tokens = torch.cat([own, self._photo_lines(query, middle), per_photo], -1)
         looked = self.over_views(tokens.movedim(1, 2).flatten(0, 1))
         weight = torch.softmax(self.view_weight(looked), 1)
-        return (weight * looked).sum(1).unflatten(0, (len(per_photo), -1))
+        mean = (weight * looked).sum(1).unflatten(0, (len(per_photo), -1))
+        return mean, weight[..., 0].unflatten(0, (len(per_photo), -1))
 
     def _photo_lines(self, query: Query, xyz: Tensor) -> Tensor:
         lines = epipolar.photo_lines(query, xyz)
