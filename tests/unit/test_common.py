@@ -146,6 +146,32 @@ def test_wrong_overrides_say_what_is_accepted(assignment):
         config.apply_overrides(Outer(), (assignment,))
 
 
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    low: int = 1
+    high: int = 2
+
+    def __post_init__(self) -> None:
+        config.within("low", self.low, 0, self.high)
+
+
+@dataclasses.dataclass(frozen=True)
+class Holds:
+    pair: Pair = dataclasses.field(default_factory=Pair)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_settings_that_only_fit_together_can_be_changed_together(order):
+    found = config.apply_overrides(Holds(), ("pair.low=7", "pair.high=9")[::order])
+    assert found == Holds(Pair(7, 9))
+    with pytest.raises(UserError, match="low is out of range"):
+        config.apply_overrides(Holds(), ("pair.low=7",))
+    # The later one counts, and a whole record takes back what was said of its parts.
+    assert config.apply_overrides(Holds(), ("pair.high=5", "pair.high=6")).pair.high == 6
+    assert config.apply_overrides(Holds(), ("pair.low=2", 'pair={"high":8}')) == Holds(Pair(1, 8))
+    assert config.apply_overrides(Holds(), ('pair={"high":8}', "pair.low=3")) == Holds(Pair(3, 8))
+
+
 def test_unknown_keys_in_a_stored_config_are_errors():
     with pytest.raises(UserError, match="unknown key"):
         config.from_plain(Outer, {"stepz": 3})

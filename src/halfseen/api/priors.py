@@ -20,6 +20,7 @@ from halfseen.methods.difix3d.training import FIXER
 from halfseen.methods.difix3d.training_paper import DIFIX
 from halfseen.methods.nerfdiff.training import NERFDIFF, PIXELNERF, SIZES
 from halfseen.methods.sparsefusion.autoencoding import AUTOENCODER
+from halfseen.methods.sparsefusion.training import SPARSEFUSION
 from halfseen.priors import training, weights
 from halfseen.priors.ema import named
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from halfseen.priors.training import Progress
 
 RECIPES: Mapping[str, Recipe] = {
-    r.name: r for r in (PATCH_RGBD, PATCH_RGBD_PAPER, FIXER, DIFIX, NERFDIFF, PIXELNERF, *SIZES, AUTOENCODER)
+    r.name: r
+    for r in (PATCH_RGBD, PATCH_RGBD_PAPER, FIXER, DIFIX, NERFDIFF, PIXELNERF, *SIZES, AUTOENCODER, SPARSEFUSION)
 }
 _TRAINING = "training.json"
 _HOUR = 3600

@@ -34,6 +34,7 @@ from halfseen.cli.prior import PriorInfo, PriorList, PriorPublish, PriorSample, 
 from halfseen.cli.reconstruct import Reconstruct
 from halfseen.cli.render import Render
 from halfseen.cli.worlds import DataMake, DataRender
+from halfseen.common import allocator
 from halfseen.common.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, UserError, from_os_error
 from halfseen.common.log import to_stderr
 from halfseen.common.threads import apply_policy
@@ -146,6 +147,7 @@ _ABOUT = (
 def entry() -> None:
     """The console script."""
     apply_policy()
+    allocator.keep_freed()
     sys.exit(main(sys.argv[1:]))
 
 

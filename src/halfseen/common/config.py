@@ -16,6 +16,8 @@ from halfseen.common.errors import UserError, quote
 SCHEMA_VERSION = 1
 
 T = TypeVar("T")
+# In the place of a value that was not given.
+_NOTHING = object()
 
 
 def within(name: str, value: float, low: float, high: float) -> None:
@@ -54,29 +56,48 @@ def from_plain(cls: type[T], data: Any, where: str = "config") -> T:
     return cls(**{k: _coerce(hints[k], v, f"{where}.{k}") for k, v in data.items()})
 
 
+@dataclasses.dataclass
+class _Asked:
+    """What is asked of one setting: a value, and then settings below it."""
+
+    where: str
+    value: Any = _NOTHING
+    below: dict[str, _Asked] = dataclasses.field(default_factory=dict)
+
+
 def apply_overrides(config: T, assignments: tuple[str, ...]) -> T:
-    """Apply `a.b=c` assignments, each parsed as JSON when it is JSON and as a string otherwise."""
+    """Apply `a.b=c` assignments, each parsed as JSON when it is JSON and as a string otherwise. A record is checked when all of its
+    settings have been changed: some only fit together."""
+    asked = _Asked("")
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path:
             raise UserError(
                 "--set needs a name and a value", got=quote(assignment), accepted="a.b=c", do="Write --set name=value."
             )
-        config = _replace(config, path.split("."), _parse(text), path)
-    return config
+        node = asked
+        for key in path.split("."):
+            node = node.below.setdefault(key, _Asked(f"--set {path}"))
+        # Who names a whole setting takes back what was said of its parts.
+        node.value, node.below = _parse(text), {}
+    return _replaced(config, asked)
 
 
-def _replace(config: Any, keys: list[str], value: Any, where: str) -> Any:
-    names = [f.name for f in dataclasses.fields(config)]
-    if keys[0] not in names:
-        raise _bad(f"--set {where}", f"no setting called {quote(keys[0])}", ", ".join(names))
-    if len(keys) > 1:
-        inner = getattr(config, keys[0])
-        if not dataclasses.is_dataclass(inner):
-            raise _bad(f"--set {where}", f"{quote(keys[0])} has no settings below it", keys[0])
-        return dataclasses.replace(config, **{keys[0]: _replace(inner, keys[1:], value, where)})
-    hint = typing.get_type_hints(type(config))[keys[0]]
-    return dataclasses.replace(config, **{keys[0]: _coerce(hint, value, f"--set {where}")})
+def _replaced(config: T, asked: _Asked) -> T:
+    record: Any = config
+    names = [f.name for f in dataclasses.fields(record)]
+    changes = {}
+    for key, node in asked.below.items():
+        if key not in names:
+            raise _bad(node.where, f"no setting called {quote(key)}", ", ".join(names))
+        value = getattr(record, key)
+        if node.value is not _NOTHING:
+            value = _coerce(typing.get_type_hints(type(record))[key], node.value, node.where)
+        if node.below and not dataclasses.is_dataclass(value):
+            raise _bad(next(iter(node.below.values())).where, f"{quote(key)} has no settings below it", key)
+        changes[key] = _replaced(value, node) if node.below else value
+    replaced: T = dataclasses.replace(record, **changes)
+    return replaced
 
 
 def _parse(text: str) -> Any:

@@ -12,6 +12,8 @@ import sys
 import threading
 from multiprocessing import connection
 
+from halfseen.common import allocator
+
 _POLICY = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "GOMP_SPINCOUNT": "0",
@@ -33,8 +35,10 @@ def apply_policy() -> None:
 
 
 def begin_worker() -> None:
-    """For worker processes: one thread each, so that N workers use N cores, and an end when whoever started them has ended."""
+    """For worker processes: one thread each, so that N workers use N cores, memory that is kept, and an end when whoever started them has
+    ended."""
     _one_thread()
+    allocator.keep_freed()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

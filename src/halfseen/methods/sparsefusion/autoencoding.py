@@ -22,6 +22,8 @@ from halfseen.priors.training import LoopConfig
 from halfseen.worlds.objects import Objects, Order, Views, as_views, of_world
 
 NAME, ROLE, NETWORK = "autoencoder-f4", "autoencoder", "autoencoder"
+# The held-out number by which latents are scaled.
+SPREAD = "latent_spread"
 # Held-out objects of each family, views of each, and how many are shown.
 _HELD, _JUDGED, _SHOWN = 6, 3, 8
 
@@ -97,7 +99,7 @@ class AutoencoderTask:
         latents = net.distribution(2 * clean - 1)[0]
         shown = ((net.pictures(latents) + 1) / 2).clamp(0, 1)
         pairs = zip(shown.movedim(1, -1), clean.movedim(1, -1), strict=True)
-        return {"psnr_back": fmean(psnr(a, b) for a, b in pairs), "latent_spread": float(latents.std())}
+        return {"psnr_back": fmean(psnr(a, b) for a, b in pairs), SPREAD: float(latents.std())}
 
     def sheet(self, networks: Mapping[str, nn.Module]) -> Tensor:
         """Held-out pictures, and what comes back."""

@@ -1,0 +1,71 @@
+"""What a step of training sees: a view of an object that is asked for, and a few photos of it, all in the query's frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from halfseen.methods.sparsefusion import cropped, frame
+from halfseen.methods.sparsefusion.epipolar import Query
+from halfseen.worlds.objects import Views
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Queries of one object, with the same photos."""
+
+    query: Query  # of N queries, K photos each
+    photos: Tensor  # [N, K, 3, s, s] in [0, 1], over black
+    target: Tensor  # [N, 3, s, s]
+    valid: Tensor  # [N, 1, s, s] where the camera's own frame shows something
+
+
+def asked(views: Views, queries: list[int], photos: list[int], size: int, shaken: float, rng: torch.Generator) -> Asked:
+    """Some views of an object as queries, and some as photos, all cropped as their masks say."""
+    which = [*queries, *photos]
+    rgb, mask = cropped.on_black(views, which)
+    crop = cropped.shaken(cropped.around(mask), shaken, rng)
+    shown, valid = cropped.cut(rgb, crop, size), cropped.cut(torch.ones_like(mask), crop, size)
+    lenses = cropped.lenses(views.cameras[which], crop)
+    c2w, count = views.cameras.c2w[which], len(queries)
+    unit = frame.half(c2w[count:], lenses[count:])
+    each = [frame.query(c2w[i], lenses[i], c2w[count:], lenses[count:], unit) for i in range(count)]
+    told = shown[count:].expand(count, -1, -1, -1, -1)
+    return Asked(frame.joined(each), told, shown[:count], valid[:count])
+
+
+def mirrored(sample: Asked) -> Asked:
+    """The same in a mirror: x points the other way in every camera's frame, and so do all pictures."""
+    flip = torch.diag(torch.tensor([-1.0, 1.0, 1.0, 1.0]))
+    query = Query(
+        _turned(sample.query.intrinsics),
+        flip @ sample.query.photo_to_query @ flip,
+        _turned(sample.query.photo_intrinsics),
+        sample.query.near_far,
+    )
+    return Asked(query, sample.photos.flip(-1), sample.target.flip(-1), sample.valid.flip(-1))
+
+
+def _turned(lenses: Tensor) -> Tensor:
+    """Lenses whose middle is as far from the other side."""
+    out = lenses.clone()
+    out[..., 2] = 1 - out[..., 2]
+    return out
+
+
+def recoloured(sample: Asked, order: Tensor) -> Asked:
+    """The same with its colour channels in another order."""
+    return replace(sample, photos=sample.photos[:, :, order], target=sample.target[:, order])
+
+
+def to_plain(sample: Asked) -> dict[str, Tensor]:
+    """As tensors of a batch, of one query."""
+    query = {f"query_{k}": v[0] for k, v in vars(sample.query).items()}
+    return {**query, "photos": sample.photos[0], "target": sample.target[0], "valid": sample.valid[0]}
+
+
+def query_of(plain: dict[str, Tensor]) -> Query:
+    """The queries of a batch."""
+    return Query(**{k.removeprefix("query_"): v for k, v in plain.items() if k.startswith("query_")})

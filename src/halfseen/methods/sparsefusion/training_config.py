@@ -1,0 +1,62 @@
+"""Settings of the training of the transformer and the latent diffusion model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from halfseen.common.config import within
+from halfseen.common.errors import UserError
+from halfseen.methods.sparsefusion import eft, vldm
+from halfseen.priors.training import LoopConfig
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the networks are, and what they learn from. Sources: ours where nothing else is said."""
+
+    eft: eft.Config = field(default_factory=eft.Config)
+    vldm: vldm.Config = field(default_factory=vldm.Config)
+    # A shipped name, or a folder.
+    autoencoder: str = "autoencoder-f4"
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=40_000, batch=8, lr=5e-4, lr_end=2e-5, save_every=250)
+    )
+    # joint: the diffusion's gradient reaches the transformer (released code); eft: the transformer alone; vldm: beside a transformer that
+    # stays as it is.
+    stage: Literal["joint", "eft", "vldm"] = "joint"
+    families: tuple[str, ...] = ("cars", "chairs", "tabletop")
+    size: int = 64
+    # Side at which worlds are rendered, so that crops are no enlargements; views of each, and how often an object is drawn.
+    rendered: int = 96
+    views: int = 16
+    layout: str = "hemisphere"
+    window: int = 128
+    reuse: int = 24
+    workers: int = 1
+    # Photos of a query (released code: 2 to 5), and noises that each query is learned with (12).
+    fewest: int = 1
+    most: int = 5
+    repeats: int = 4
+    shaken: float = 0.15
+    mirrored: float = 0.5
+    recoloured: float = 0.3
+    # Where the error of colours turns from squares to magnitudes (released code: 0.1), and its weight beside that of noise.
+    huber: float = 0.1
+    colour: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        within("size", self.size, 16, 1024)
+        if self.eft.width != self.vldm.features:
+            raise UserError(
+                "the transformer and the latent diffusion model do not fit together",
+                got=f"eft.width {self.eft.width}, vldm.features {self.vldm.features}",
+                accepted="the same number",
+                do="Change one of them.",
+            )
+        within("fewest", self.fewest, 1, self.most)
+        within("most", self.most, 1, self.views - 1)
+        within("repeats", self.repeats, 1, 1024)
+        for name in ("mirrored", "recoloured"):
+            within(name, getattr(self, name), 0, 1)
