@@ -20,7 +20,7 @@ from halfseen.priors.contract import NoiseLevel, noised
 from halfseen.priors.networks import autoencoder, pyramid
 from halfseen.worlds.objects import Order, as_views, of_world
 
-SMALL = replace(eft.Config(), encoder=pyramid.Config(widths=(16, 32)), width=16, layers=1, feedforward=16, depths=5)
+SMALL = replace(eft.Config(), encoder=pyramid.Config(widths=(16, 32), project=16), width=16, layers=1, feedforward=16, depths=5)
 UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 EYES = ((2.0, 0.0, 0.5), (1.5, 1.5, 0.3), (0.2, 2.1, 0.9), (-2.0, 0.4, 0.1))
 
@@ -127,7 +127,7 @@ def test_it_learns_to_copy_what_a_photo_shows() -> None:
     """A flat picture at a known depth before two cameras beside each other: its colours in the query are those of the photo, shifted."""
     torch.manual_seed(0)
     net = eft.Eft(SMALL)
-    optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
+    optimiser = torch.optim.Adam(net.parameters(), lr=1.5e-3)
     c2w = torch.eye(4).expand(4, 1, 4, 4).clone()
     c2w[:, 0, 0, 3] = 0.25
     lens = torch.tensor([1.0, 1.0, 0.5, 0.5])
@@ -144,8 +144,8 @@ def test_it_learns_to_copy_what_a_photo_shows() -> None:
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
-    # Guessing the mean leaves 0.045 of the variance of these colours; what is copied leaves 0.4 of that by now.
-    assert sum(losses[-10:]) / 10 < 0.5 * sum(losses[:5]) / 5
+    # Guessing the mean leaves 0.044; by now a tenth of that is left.
+    assert sum(losses[-10:]) / 10 < 0.3 * sum(losses[:5]) / 5
 
 
 def test_weights_of_torchvision_are_taken_by_their_names(tmp_path: Path) -> None:

@@ -27,12 +27,12 @@ class Config:
     """Sizes. `small`; the released code has ResNet-18, 256 features, 4 layers of 256, one head, dropout 0.1, 20 depths."""
 
     encoder: pyramid.Config = field(default_factory=pyramid.Config)
-    width: int = 64
+    width: int = 48
     layers: int = 2
     heads: int = 1
-    feedforward: int = 128
+    feedforward: int = 96
     dropout: float = 0.0
-    depths: int = 16
+    depths: int = 12
     octaves: int = 6
     # Whether samples say that the photo's frame holds them (ours: the released code does not ask).
     tells_shown: bool = True
@@ -58,7 +58,7 @@ class Config:
 
 
 PAPER = Config(
-    encoder=pyramid.Config(widths=()),
+    encoder=pyramid.Config(widths=(), project=0),
     width=256,
     layers=4,
     feedforward=256,
@@ -91,76 +91,89 @@ class Eft(nn.Module):
     def forward(self, photos: Tensor, query: Query, height: int, width: int) -> Found:
         """What photos [B, K, 3, H, W] in [0, 1] tell of height x width cells of B queries."""
         where = epipolar.samples(query, height, width, self.config.depths)
+        told = self._told(query, where)
         maps = self.encoder(photos.flatten(0, 1)).unflatten(0, photos.shape[:2])
-        tokens = self._of_samples(maps, photos, query, where)
-        per_photo, depth = self._along(tokens, query, where)
-        features, weight = self._over(per_photo, query, where)
+        tokens = self._of_samples(maps, photos, where, told)
+        per_photo, depth = self._along(tokens, where, told)
+        features, weight = self._over(per_photo, query, where, told)
         rgb = torch.sigmoid(self.colour(features))
         mean = (weight * depth.movedim(1, -1)).sum(-1)
         shape = (height, width)
         rgb, features = (t.movedim(-1, 1).unflatten(-1, shape) for t in (rgb, features))
         return Found(rgb, features, mean.unflatten(-1, shape))
 
-    def _of_samples(self, maps: Tensor, photos: Tensor, query: Query, where: Samples) -> Tensor:
+    def _told(self, query: Query, where: Samples) -> _Told:
+        octaves, unit = self.config.octaves, self.config.unit
+        own = epipolar.waves(epipolar.query_lines(where), octaves)
+        depth = epipolar.waves(unit * where.depth[..., None], octaves)
+        return _Told(own[:, None, :, None], self._photo_lines(query, where.xyz), depth[:, None, None])
+
+    def _of_samples(self, maps: Tensor, photos: Tensor, where: Samples, told: _Told) -> Tensor:
         """T1: [B, K, R, D, C], every sample of every photo knowing what the other photos show of it."""
-        seen = torch.cat([epipolar.found(maps, where), epipolar.found(photos, where)], -1)
+        seen = [epipolar.found(maps, where), epipolar.found(photos, where)]
         if self.config.tells_shown:
-            seen = torch.cat([seen, where.shown[..., None].to(seen)], -1)
-        lines, depth = self._photo_lines(query, where.xyz), self._depths(where, seen)
-        tokens = torch.cat([lines, depth, seen], -1)
+            seen.append(where.shown[..., None].to(maps))
+        tokens = self.over_photos.enter((told.lines, told.depth, *seen))
         batch, _, rays, depths = tokens.shape[:4]
         out = self.over_photos(tokens.movedim(1, 3).flatten(0, 2))
         return out.unflatten(0, (batch, rays, depths)).movedim(3, 1)
 
-    def _along(self, tokens: Tensor, query: Query, where: Samples) -> tuple[Tensor, Tensor]:
+    def _along(self, tokens: Tensor, where: Samples, told: _Told) -> tuple[Tensor, Tensor]:
         """T2: for each photo and ray the samples, each as much as it weighs [B, K, R, C], and their mean depth [B, K, R]."""
-        own = self._query_lines(where)[:, None, :, None].expand(*tokens.shape[:4], -1)
-        lines, depth = self._photo_lines(query, where.xyz), self._depths(where, tokens)
-        looked = self.along_rays(torch.cat([own, lines, depth, tokens], -1).flatten(0, 2))
+        entered = self.along_rays.enter((told.own, told.lines, told.depth, tokens))
+        looked = self.along_rays(entered.flatten(0, 2))
         weight = torch.softmax(self.depth_weight(looked), 1)
         mean = (weight * looked).sum(1).unflatten(0, tokens.shape[:3])
         share = weight[..., 0].unflatten(0, tokens.shape[:3])
         return mean, (share * where.depth[:, None, None]).sum(-1)
 
-    def _over(self, per_photo: Tensor, query: Query, where: Samples) -> tuple[Tensor, Tensor]:
+    def _over(self, per_photo: Tensor, query: Query, where: Samples, told: _Told) -> tuple[Tensor, Tensor]:
         """T3: for each ray the photos, each as much as it weighs [B, R, C], and how much that is [B, R, K]."""
         middle = where.xyz[:, :, where.xyz.shape[2] // 2]
-        own = self._query_lines(where)[:, None].expand(*per_photo.shape[:3], -1)
-        tokens = torch.cat([own, self._photo_lines(query, middle), per_photo], -1)
-        looked = self.over_views(tokens.movedim(1, 2).flatten(0, 1))
+        entered = self.over_views.enter((told.own[:, :, :, 0], self._photo_lines(query, middle), per_photo))
+        looked = self.over_views(entered.movedim(1, 2).flatten(0, 1))
         weight = torch.softmax(self.view_weight(looked), 1)
         mean = (weight * looked).sum(1).unflatten(0, (len(per_photo), -1))
         return mean, weight[..., 0].unflatten(0, (len(per_photo), -1))
 
     def _photo_lines(self, query: Query, xyz: Tensor) -> Tensor:
+        """Waves of the photos' lines; moments are lengths."""
         lines = epipolar.photo_lines(query, xyz)
-        return epipolar.waves(self._scaled(lines), self.config.octaves)
+        scaled = torch.cat([lines[..., :3], self.config.unit * lines[..., 3:]], -1)
+        return epipolar.waves(scaled, self.config.octaves)
 
-    def _query_lines(self, where: Samples) -> Tensor:
-        return epipolar.waves(epipolar.query_lines(where), self.config.octaves)
 
-    def _scaled(self, lines: Tensor) -> Tensor:
-        """Moments are lengths."""
-        return torch.cat([lines[..., :3], self.config.unit * lines[..., 3:]], -1)
+@dataclass(frozen=True)
+class _Told:
+    """What tokens are told of places, of the fewest numbers that say it: they broadcast to [B, K, R, D]."""
 
-    def _depths(self, where: Samples, like: Tensor) -> Tensor:
-        told = epipolar.waves(self.config.unit * where.depth[..., None], self.config.octaves)
-        return told[:, None, None].expand(*like.shape[:4], -1)
+    own: Tensor  # [B, 1, R, 1, n] the query's line
+    lines: Tensor  # [B, K, R, D, n] the photo's line through the sample
+    depth: Tensor  # [B, 1, 1, D, n]
 
 
 class _Looks(nn.Module):
-    """Tokens [N, L, inside] that look at each other: a layer into `width`, GELU, and the usual encoder layers."""
+    """Tokens [N, L, width] that look at each other: the usual encoder layers."""
 
     def __init__(self, inside: int, config: Config) -> None:
         super().__init__()
-        self.enter = nn.Linear(inside, config.width)
+        self.first = nn.Linear(inside, config.width)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(config.width, config.heads, config.feedforward, config.dropout, batch_first=True)
             for _ in range(config.layers)
         )
 
+    def enter(self, parts: tuple[Tensor, ...]) -> Tensor:
+        """A layer over parts [..., n_i] side by side, and GELU. Parts that are the same for many tokens go through it once: the sum of
+        their products is the product with all of them."""
+        weights = self.first.weight.split([p.shape[-1] for p in parts], 1)
+        out: Tensor = self.first.bias
+        for part, weight in sorted(zip(parts, weights, strict=True), key=lambda pair: pair[0].numel()):
+            out = out + F.linear(part, weight)
+        return F.gelu(out)
+
     def forward(self, tokens: Tensor) -> Tensor:
-        x = F.gelu(self.enter(tokens))
+        x = tokens
         for layer in self.layers:
             x = layer(x)
         return x

@@ -29,18 +29,21 @@ class Config:
     """widths: channels of each scale, finest first, of a pyramid of convolutions; empty: ResNet-18."""
 
     widths: tuple[int, ...] = (32, 48, 64)
+    # Channels that maps are brought to in the end (0: all scales side by side, as they are).
+    project: int = 32
     # Pixels of a block's side that the first convolution takes together.
     block: int = 2
 
     def __post_init__(self) -> None:
         within("block", self.block, 1, 8)
+        within("project", self.project, 0, 4096)
         for width in self.widths:
             within("widths", width, GROUP, 4096)
 
     @property
     def channels(self) -> int:
         """Of the maps."""
-        return sum(self.widths or _RESNET)
+        return self.project or sum(self.widths or _RESNET)
 
 
 def create(config: Config) -> nn.Module:
@@ -57,6 +60,7 @@ class Pyramid(nn.Module):
         self.stem = nn.Conv2d(3 * config.block**2, config.widths[0], 3, padding=1)
         self.levels = nn.ModuleList(Block(w, w) for w in config.widths)
         self.lower = nn.ModuleList(nn.Conv2d(a, b, 2, 2) for a, b in pairwise(config.widths))
+        self.last = nn.Conv2d(sum(config.widths), config.project, 1) if config.project else nn.Identity()
 
     def forward(self, photos: Tensor) -> Tensor:
         """See `create`."""
@@ -65,7 +69,8 @@ class Pyramid(nn.Module):
         for i, level in enumerate(self.levels):
             x = level(self.lower[i - 1](x) if i else x)
             maps.append(x)
-        return _together(maps)
+        out: Tensor = self.last(_together(maps))
+        return out
 
 
 class ResNet(nn.Module):
