@@ -13,14 +13,18 @@ from halfseen.cameras import cameras as cams
 from halfseen.cameras import paths, rays
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
-from halfseen.methods.sparsefusion import cropped, eft, epipolar, vldm
+from halfseen.data.capture import Capture, PictureArray, View
+from halfseen.methods.sparsefusion import cropped, eft, epipolar, inputs, orbit, vldm
+from halfseen.methods.sparsefusion import samples as samples_of
 from halfseen.methods.sparsefusion.epipolar import Query
 from halfseen.priors import samplers, schedules
 from halfseen.priors.contract import NoiseLevel, noised
 from halfseen.priors.networks import autoencoder, pyramid
 from halfseen.worlds.objects import Order, as_views, of_world
 
-SMALL = replace(eft.Config(), encoder=pyramid.Config(widths=(16, 32), project=16), width=16, layers=1, feedforward=16, depths=5)
+SMALL = replace(
+    eft.Config(), encoder=pyramid.Config(widths=(16, 32), project=16), width=16, layers=1, feedforward=16, depths=5
+)
 UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 EYES = ((2.0, 0.0, 0.5), (1.5, 1.5, 0.3), (0.2, 2.1, 0.9), (-2.0, 0.4, 0.1))
 
@@ -187,13 +191,14 @@ def test_windows_show_what_their_cameras_see() -> None:
 
 
 def test_a_window_is_a_third_larger_than_what_it_holds() -> None:
-    mask = torch.zeros(2, 1, 20, 40)
+    mask = torch.zeros(2, 1, 20, 40)  # half as high as wide
     mask[0, 0, 5:11, 10:18] = 1
     crop = cropped.around(mask)
     assert crop.middle[0].tolist() == pytest.approx([14 / 40, 8 / 20])
-    assert float(crop.side[0]) == pytest.approx(1.3 * 6 / 20)
+    # Eight pixels wide and six high: a square of 1.3 times eight.
+    assert crop.side[0].tolist() == pytest.approx([1.3 * 8 / 40, 1.3 * 8 / 20])
     # Nothing is there: the whole picture.
-    assert (crop.middle[1].tolist(), float(crop.side[1])) == ([0.5, 0.5], 1.0)
+    assert (crop.middle[1].tolist(), crop.side[1].tolist()) == ([0.5, 0.5], [1.0, 2.0])
 
 
 def test_colours_over_black_are_those_that_were_over_white() -> None:
@@ -298,3 +303,39 @@ def test_the_papers_latent_network_is_of_the_papers_class() -> None:
     assert count / 1e6 == pytest.approx(400, rel=0.02)
     small = sum(sum(p.numel() for p in net.parameters()) for net in (vldm.Vldm(vldm.Config()), eft.Eft(eft.Config())))
     assert small <= 4_000_000
+
+
+def test_an_orbit_looks_at_the_middle_from_as_far_away_as_the_photos() -> None:
+    c2w = poses(3)
+    found = orbit.around(c2w, 12, 0.17, 0)
+    eyes = found[:, :3, 3]
+    away = c2w[:, :3, 3].norm(dim=-1).mean()
+    torch.testing.assert_close(eyes.norm(dim=-1), away.expand(12))
+    torch.testing.assert_close(torch.nn.functional.normalize(-eyes, dim=-1), found[:, :3, 2])
+    level = torch.asin(c2w[:, 2, 3] / c2w[:, :3, 3].norm(dim=-1)).mean()
+    off = (torch.asin(eyes[:, 2] / away) - level).abs()
+    assert bool((off <= 0.17 + 1e-9).all())
+    assert float(off.max()) > 0.08
+    # All around, and none twice.
+    apart = torch.cdist(eyes, eyes) + 9 * torch.eye(12)
+    assert float(apart.min()) > 0.5
+
+
+def test_photos_are_shown_as_training_shows_them() -> None:
+    """A capture's own photos, cropped: the same pictures and queries as a sample of the same object has."""
+    size, rng = 24, generator(0, "none")
+    made = as_views(of_world(Order(("chairs",), 48, 3, "hemisphere", "validation"), 0), 0)
+    sample = samples_of.asked(made, [2], [0, 1], size, 0.0, rng)
+    shown = [PictureArray(made.rgb[i].float() / 255) for i in range(2)]
+    masks = [PictureArray(made.mask[i].float() / 255) for i in range(2)]
+    views = tuple(View(str(i), shown[i], made.cameras[i], mask=masks[i]) for i in range(2))
+    capture = Capture(views, "made", Path(), mask_role="object", background=(1.0, 1.0, 1.0), on_background=True)
+    found = inputs.of(capture, size, torch.device("cpu"))
+    torch.testing.assert_close(found.photos, sample.photos[0], atol=1e-6, rtol=0)
+    crop = cropped.around(cropped.on_black(made, [2])[1])
+    asked_for = inputs.query(found, made.cameras.c2w[2:], cropped.lenses(made.cameras[2], crop))
+    for key, value in vars(sample.query).items():
+        torch.testing.assert_close(getattr(asked_for, key), value, atol=1e-5, rtol=0)
+    bare = Capture((replace(views[0], mask=None),), "made", Path())
+    with pytest.raises(UserError, match="does not say what is the object"):
+        inputs.of(bare, size, torch.device("cpu"))
