@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from support import cli
 
+import halfseen as hs
+from halfseen.data import transforms_write
 from halfseen.methods.sparsefusion import latents
+from halfseen.runs import record
+from halfseen.worlds import sample
+from halfseen.worlds.families import by_name
 
 AUTOENCODER = (
     "network.widths=[16,32]", "network.blocks=1", "size=16", "rendered=24", "views=3", "window=2", "workers=0",
@@ -63,3 +71,88 @@ def test_both_networks_learn_in_one_loop_or_one_after_the_other(autoencoder: Pat
     before, after = (load_file(p / "model.safetensors") for p in (first, then))
     assert all(torch.equal(after[k], v) for k, v in before.items())
     assert {k.partition(".")[0] for k in after} == {"eft", "vldm"}
+
+
+@pytest.fixture(scope="module")
+def objects(autoencoder: Path) -> Path:
+    return trained("sparsefusion-objects", autoencoder.with_name("objects"), (*OBJECTS, f"autoencoder={autoencoder}"))
+
+
+@pytest.fixture(scope="module")
+def chair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("chair")
+    transforms_write.write(sample.capture(by_name("chairs"), 3, layout="hemisphere", views=4, size=(32, 24)), folder)
+    return folder
+
+
+QUICK = (
+    "imagining.views=3", "imagining.rounds=2", "imagining.looks=2", "fit.work=4000", "fit.least_rays=64",
+    "fit.most_rays=256", "fit.hashgrid.levels=3", "fit.hashgrid.finest=32", "fit.hashgrid.log2_entries=10",
+    "fit.triplane.side=16", "fit.gaussians.start=200", "fit.gaussians.most=400", "fit.pictures.seeds=random",
+)  # fmt: skip
+
+
+def run(chair: Path, prior: Path, out: Path, *more: object, settings: tuple[str, ...] = QUICK) -> None:
+    command = ["reconstruct", chair, "--out", out, "--method", "sparsefusion", "--prior", f"views={prior}"]
+    ask = ["--view-ids", "0,2", "--steps", 8, "--device", "cpu", "--max-size", 32]
+    assert cli(*command, *ask, *more, *sets(settings)) == 0
+
+
+@pytest.mark.parametrize("field", ["hashgrid", "gaussians", "triplane"])
+def test_a_run_ends_and_renders_on_every_field(chair: Path, objects: Path, tmp_path: Path, field: str) -> None:
+    run(chair, objects, tmp_path / "r", "--field", field)
+    rows = [json.loads(line) for line in (tmp_path / "r" / "events.jsonl").read_text().splitlines()]
+    # Two rounds of three views, two looks each.
+    assert [r["facts"]["prior_calls"] for r in rows if "facts" in r][-1] == 12
+    assert cli("render", tmp_path / "r", "--orbit", 2, "--out", tmp_path / "frames") == 0
+    assert len(list((tmp_path / "frames" / "rgb").glob("*.png"))) == 2
+    config = json.loads((tmp_path / "r" / "config.json").read_text())
+    assert any("no held-out camera is used" in note for note in config["assumed"])
+
+
+def asked(prior: Path, out: Path) -> dict[str, Any]:
+    return {
+        "method": "sparsefusion", "out": out, "view_ids": (0, 2), "steps": 8, "max_size": 32, "device": "cpu",
+        "priors": (f"views={prior}",), "settings": QUICK,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("stop", [2, 4, 7])
+def test_a_run_that_was_stopped_ends_in_the_same_bytes(
+    chair: Path, objects: Path, tmp_path: Path, stop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the transformer's pictures are learned from, in a round, and in the refinement."""
+    whole = hs.reconstruct(chair, **asked(objects, tmp_path / "whole"))
+    monkeypatch.setattr(record, "CHECKPOINT_SECONDS", 0.0)
+
+    class Stopped(Exception):
+        pass
+
+    def watch(snapshot: Any) -> None:
+        if snapshot.step == stop:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        hs.reconstruct(chair, **asked(objects, tmp_path / "parts"), on_snapshot=watch)
+    parts = hs.reconstruct(chair, **asked(objects, tmp_path / "parts"), resume=True)
+    first, second = (r.load()[1]["field"] for r in (whole, parts))
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+@pytest.mark.parametrize("variant", ["eft", "vldm"])
+def test_what_is_beside_it_is_shown_in_the_place_of_renderings(
+    chair: Path, objects: Path, tmp_path: Path, variant: str
+) -> None:
+    run(chair, objects, tmp_path / variant, "--variant", variant)
+    assert cli("render", tmp_path / variant, "--orbit", 1, "--out", tmp_path / "shown") == 0
+    assert cli("render", tmp_path / variant, "--orbit", 1, "--no-fix", "--out", tmp_path / "field") == 0
+    pictures = [np.asarray(Image.open(tmp_path / k / "rgb" / "00000.png")) for k in ("shown", "field")]
+    assert (pictures[0] != pictures[1]).any()
+
+
+@pytest.mark.parametrize(
+    "settings", [("imagining.schedule=fresh", "imagining.sampler=ancestral-plms"), ("imagining.space=latent",)]
+)
+def test_other_ways_to_distil(chair: Path, objects: Path, tmp_path: Path, settings: tuple[str, ...]) -> None:
+    run(chair, objects, tmp_path / "r", settings=(*QUICK, *settings))
+    assert (tmp_path / "r" / "metrics.json").is_file()

@@ -16,8 +16,9 @@ from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
 from halfseen.methods.difix3d.algorithm import METHOD as DIFIX3D
 from halfseen.methods.nerfdiff.algorithm import METHOD as NERFDIFF
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
+from halfseen.methods.sparsefusion.algorithm import METHOD as SPARSEFUSION
 
-METHODS: tuple[Method, ...] = (PLAIN, DIFFUSIONERF, DIFIX3D, NERFDIFF)
+METHODS: tuple[Method, ...] = (PLAIN, DIFFUSIONERF, DIFIX3D, NERFDIFF, SPARSEFUSION)
 # What `--method auto` means until a rule chooses among several methods.
 AUTO = "plain"
 DEFAULT_MAX_SIZE = 256

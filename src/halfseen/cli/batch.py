@@ -20,7 +20,7 @@ class Batch:
     """A folder of captures, a text file with a capture on each line, or JSON: [{"capture": "a/", "views": 3}, ...]."""
     out: Path
     """The folder of the runs."""
-    method: Literal["auto", "plain", "diffusionerf", "difix3d", "nerfdiff"] = "auto"
+    method: Literal["auto", "plain", "diffusionerf", "difix3d", "nerfdiff", "sparsefusion"] = "auto"
     """Which system rebuilds the scenes."""
     variant: str | None = None
     """A variant of the method."""

@@ -25,7 +25,7 @@ class Reconstruct:
     """A folder in any supported layout, photos, or a video."""
     out: Path | None = None
     """The run folder (default: runs/CAPTURE-METHOD)."""
-    method: Literal["auto", "plain", "diffusionerf", "difix3d", "nerfdiff"] = "auto"
+    method: Literal["auto", "plain", "diffusionerf", "difix3d", "nerfdiff", "sparsefusion"] = "auto"
     """Which system rebuilds the scene; auto is plain for now."""
     variant: str | None = None
     """A variant of the method (plain: classic, basic; diffusionerf: prior, geometric, geometric-prior; difix3d: plus, progressive, at-once, renders-only, per-step, base, filled)."""

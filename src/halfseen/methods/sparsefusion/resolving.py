@@ -1,0 +1,95 @@
+"""How settings of SparseFusion are completed, and what a reconstruction will cost."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from halfseen.cameras.similarity import Similarity
+from halfseen.data.capture import Capture
+from halfseen.methods.contract import Estimate, Reconstruct
+from halfseen.methods.photometric import config as photometric
+from halfseen.methods.photometric import cost
+from halfseen.methods.sparsefusion import view_prior
+from halfseen.methods.sparsefusion.config import Config
+
+# Mean looks of the released code's schedule for a view: a time anywhere, a hundred steps a unit, at most fifty, and one more.
+_FRESH_LOOKS = 38.3
+# A view costs its looks, and rendering, encoding and decoding as much as so many.
+_BESIDE = 4.0
+
+
+def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
+    """Fill in what depends on the capture and the prior."""
+    fitted = photometric.resolve(replace(cfg.fit, steps=cfg.steps), capture, kind)
+    return replace(cfg, fit=fitted, prior_size=view_prior.described(cfg.prior).size)
+
+
+def with_prior(cfg: Config, role: str, name: str, weight: float | None) -> Config:
+    """The config with another prior; a weight is that of imagined views."""
+    del role
+    imagining = cfg.imagining if weight is None else replace(cfg.imagining, weight=weight)
+    return replace(cfg, prior=name, imagining=imagining)
+
+
+def notes_of(cfg: Config) -> tuple[str, ...]:
+    """At which sizes the prior and the photos work, and where views are imagined."""
+    size = f"{cfg.prior_size} x {cfg.prior_size} px"
+    views = (
+        f"{len(cfg.targets)} given cameras"
+        if cfg.targets
+        else "an orbit fitted to the photos; no held-out camera is used"
+    )
+    if cfg.way != "distilled":
+        return (f"what is shown comes from the prior, which works at {size}",)
+    return (f"the prior works at {size}, the photos at the work size", f"views are imagined from {views}")
+
+
+def looks(cfg: Config) -> float:
+    """How often the denoiser will be asked of one view."""
+    how = cfg.imagining
+    if cfg.way != "distilled":
+        return 0.0
+    if how.schedule == "fresh":
+        return _FRESH_LOOKS * (cfg.imagined - cfg.begun)
+    return float(how.rounds * (len(cfg.targets) or how.views) * how.looks)
+
+
+def estimate(
+    reconstruct: Reconstruct, capture: Capture, to_user: Similarity, cfg: Config, device: torch.device
+) -> Estimate:
+    """What the fit costs, and every look of the denoiser as much as one that is timed here."""
+    alone = replace(cfg, bootstrap=1.0, refine=0.0)
+    found = cost.estimate(
+        partial(reconstruct),
+        lambda c: c.fit,
+        lambda c, fitted: replace(c, fit=fitted, steps=fitted.steps),
+        capture,
+        to_user,
+        alone,
+        device,
+    )
+    asked = looks(cfg)
+    if not asked:
+        return found
+    views = len(cfg.targets) or cfg.imagining.views
+    each = _seconds_of_a_look(cfg, device)
+    imagined = each * (asked + _BESIDE * asked / max(1, cfg.imagining.looks))
+    told = each * _BESIDE * views
+    return replace(found, seconds=found.seconds + imagined + told, before=found.before + told)
+
+
+def _seconds_of_a_look(cfg: Config, device: torch.device) -> float:
+    prior = view_prior.load(cfg.prior, device)
+    side, channels = prior.side, prior.config.vldm.told
+    told = torch.zeros(1, channels, side, side, device=device)
+    times = []
+    for step in range(2):
+        began = time.perf_counter()
+        rng = view_prior.fresh(0, "estimate", step)
+        view_prior.imagined(prior, cfg.prior, told, None, (cfg.imagining.first, cfg.imagining.looks), "ddim", rng)
+        times.append((time.perf_counter() - began) / cfg.imagining.looks)
+    return times[-1]
