@@ -14,11 +14,14 @@ from safetensors.torch import load_file
 from support import cli
 
 import halfseen as hs
+from halfseen.cameras.cameras import Cameras
 from halfseen.data import transforms_write
-from halfseen.methods.sparsefusion import latents
+from halfseen.methods.sparsefusion import algorithm, latents, looking, view_prior
+from halfseen.metrics.image import psnr
 from halfseen.runs import record
 from halfseen.worlds import sample
 from halfseen.worlds.families import by_name
+from halfseen.worlds.render import prepare
 
 AUTOENCODER = (
     "network.widths=[16,32]", "network.blocks=1", "size=16", "rendered=24", "views=3", "window=2", "workers=0",
@@ -156,3 +159,47 @@ def test_what_is_beside_it_is_shown_in_the_place_of_renderings(
 def test_other_ways_to_distil(chair: Path, objects: Path, tmp_path: Path, settings: tuple[str, ...]) -> None:
     run(chair, objects, tmp_path / "r", settings=(*QUICK, *settings))
     assert (tmp_path / "r" / "metrics.json").is_file()
+
+
+def test_an_oracle_denoiser_converges_to_the_true_object(
+    objects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where every imagined view is the true one, the field comes to show the object from all around, though two photos are all it has."""
+    family, seed, size = by_name("cars"), 3, 32
+    world = prepare(family.make(seed))
+    capture = sample.capture(family, seed, layout="hemisphere", views=2, size=(size, size))
+    found: dict[str, Any] = {}
+
+    def truth(cameras: Cameras) -> torch.Tensor:
+        """Over black, in the networks' range of sides."""
+        shown = sample.views_of(world, family, found["to_user"].cameras(cameras).to(torch.float64))
+        white = torch.stack([p.rgb for p in shown]).float(), torch.stack([p.mask for p in shown]).float()
+        return (white[0] - (1 - white[1][..., None])).clamp(0, 1).movedim(-1, 1)
+
+    def watch(snapshot: Any) -> None:
+        found["field"] = snapshot.field
+
+    begun = algorithm._begin
+
+    def begin(prior: Any, seen: Any, to_user: Any, *rest: Any) -> Any:
+        found["to_user"], found["made"] = to_user, begun(prior, seen, to_user, *rest)
+        return found["made"]
+
+    def oracle(prior: Any, name: str, told: torch.Tensor, *rest: Any) -> torch.Tensor:
+        # The estimate asks of one view, to time it.
+        return truth(found["made"].cameras) if len(told) > 1 else torch.zeros(1, 3, 16, 16)
+
+    monkeypatch.setattr(algorithm, "_begin", begin)
+    monkeypatch.setattr(view_prior, "imagined", oracle)
+    settings = (
+        "imagining.views=8", "imagining.rounds=3", "bootstrap=0.1", "refine=0.0", "fit.work=20000",
+        "fit.least_rays=256", "fit.most_rays=1024", "fit.hashgrid.levels=6", "fit.hashgrid.finest=64",
+        "fit.hashgrid.log2_entries=12",
+    )  # fmt: skip
+    ask = {**asked(objects, tmp_path / "r"), "view_ids": (0, 1), "steps": 240, "settings": settings}
+    hs.reconstruct(capture, **ask, on_snapshot=watch)
+    cameras = found["made"].cameras
+    shown, wanted = looking.shown(found["field"], cameras), truth(cameras)
+    apart = [psnr(a, b) for a, b in zip(shown.movedim(1, -1), wanted.movedim(1, -1), strict=True)]
+    nothing = [psnr(torch.zeros_like(b), b) for b in wanted.movedim(1, -1)]
+    assert sum(apart) / len(apart) > sum(nothing) / len(nothing) + 8

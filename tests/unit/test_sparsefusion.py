@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,16 @@ from torch import Tensor
 
 from halfseen.cameras import cameras as cams
 from halfseen.cameras import paths, rays
+from halfseen.cameras.similarity import Similarity
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
 from halfseen.data.capture import Capture, PictureArray, View
-from halfseen.methods.sparsefusion import cropped, eft, epipolar, inputs, orbit, vldm
+from halfseen.fields import hashgrid
+from halfseen.methods.sparsefusion import cropped, eft, epipolar, inputs, looking, orbit, vldm
 from halfseen.methods.sparsefusion import samples as samples_of
+from halfseen.methods.sparsefusion.config import Imagining
 from halfseen.methods.sparsefusion.epipolar import Query
+from halfseen.metrics.edges import edges
 from halfseen.priors import samplers, schedules
 from halfseen.priors.contract import NoiseLevel, noised
 from halfseen.priors.networks import autoencoder, pyramid
@@ -339,3 +344,22 @@ def test_photos_are_shown_as_training_shows_them() -> None:
     bare = Capture((replace(views[0], mask=None),), "made", Path())
     with pytest.raises(UserError, match="does not say what is the object"):
         inputs.of(bare, size, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("time", [0.1, 0.5, 0.8])
+def test_imagined_views_count_as_much_as_sigma_squared(time: float) -> None:
+    """In pixels magnitudes, weighed by the noise; how alike they look is weighed by no noise; nothing flows into what was imagined."""
+    config = hashgrid.Config(levels=2, finest=8, log2_entries=8, bounded=True)
+    field = hashgrid.create(Similarity.identity(), config, 0, torch.device("cpu"))
+    cameras = inputs.cameras(poses(2), torch.tensor([1.3, 1.3, 0.5, 0.5]), 8).to(torch.float32)
+    sigma2 = float(schedules.offset_cosine(torch.tensor([time], dtype=torch.float64)).sigma ** 2)
+    assert sigma2 == pytest.approx(math.sin(math.pi / 2 * (time + 0.008) / 1.008) ** 2)
+    imagined = torch.rand(2, 3, 8, 8, generator=generator(0, "imagined"))
+    lesson = looking.lesson(imagined, cameras, sigma2, 1)
+    how, by = Imagining(weight=2.0, looks_alike=0.5), looking.Compared(None, None)
+    found = looking.distilled(field, lesson, 1, how, by, 1.0, generator(0, "rays"))
+    shown = field.render(cameras[1], background=(0.0, 0.0, 0.0), generator=generator(0, "rays")).rgb.movedim(-1, 0)
+    torch.testing.assert_close(found["views"], 2 * sigma2 * (shown - imagined[1]).abs().mean())
+    torch.testing.assert_close(found["alike"], 0.5 * edges(shown[None], imagined[1:]))
+    found["views"].backward()
+    assert any(p.grad is not None and bool(p.grad.any()) for g in field.parameter_groups() for p in g["params"])
