@@ -91,7 +91,8 @@ def read_sequence(category: Category, name: str) -> Capture:
     build.check_unique((v.name for v in views), FRAMES)
     folder = category.folder / name
     points = ply.read_points(folder / POINTS) if (folder / POINTS).is_file() else None
-    capture = Capture(views, NAME, folder, points, mask_role="object", background=color.BLACK)
+    splits = build.read_splits(folder, [_shows(f) for f in listed])
+    capture = Capture(views, NAME, folder, points, splits, mask_role="object", background=color.BLACK)
     empty = len(listed) - len(usable)
     return capture.noted(f"{empty} frames whose mask shows nothing were left out") if empty else capture
 
@@ -145,7 +146,10 @@ def _category(folder: Path) -> Path | None:
 
 def _shows(frame: dict[str, Any]) -> bool:
     mask = frame.get("mask")
-    return isinstance(mask, dict) and float(mask.get("mass") or np.inf) > _LEAST_MASS
+    if not isinstance(mask, dict):
+        return False
+    mass = mask.get("mass")
+    return mass is None or float(mass) > _LEAST_MASS
 
 
 def _view(root: Path, frame: dict[str, Any]) -> View:

@@ -33,13 +33,15 @@ def write(capture: Capture, folder: Path) -> list[str]:
     capture.cameras()
     records = write_sequence(capture, folder, CATEGORY, SEQUENCE)
     write_annotations(folder, CATEGORY, records)
+    order = emit.order(emit.files(capture))
+    splits = emit.write_splits(capture, folder / CATEGORY / SEQUENCE, {old: new for new, old in enumerate(order)})
     bent = any(v.lens.bends for v in capture.views)
-    lost = ["pictures were resampled without lens distortion"] if bent else []
+    lost = [*splits, *(["pictures were resampled without lens distortion"] if bent else [])]
     if any(v.mask is None for v in capture.views):
         lost.append("views without masks got masks that are white everywhere")
     if any(v.depth is not None for v in capture.views):
         lost.append("depth was rounded to half floats")
-    return lost + emit.losses(capture, ("poses", "masks", "depth", "points", "lens"))
+    return lost + emit.losses(capture, ("poses", "masks", "depth", "points", "lens", "splits"))
 
 
 def write_sequence(capture: Capture, root: Path, category: str, sequence: str) -> list[dict[str, Any]]:
