@@ -7,6 +7,7 @@ world's frame and scale.
 
 from __future__ import annotations
 
+import gzip
 import json
 import struct
 from collections.abc import Callable
@@ -138,6 +139,16 @@ def _dtu(folder: Path) -> list[np.ndarray]:
     return _projected([np.loadtxt(f) for f in files])
 
 
+def _co3d(folder: Path) -> list[np.ndarray]:
+    """X_cam = X_world R + T for rows, with x to the left and y up."""
+    frames = json.loads(gzip.decompress((folder / "object" / "frame_annotations.jgz").read_bytes()))
+    turned, out = np.diag([-1.0, -1.0, 1.0]), []
+    for frame in sorted(frames, key=lambda f: f["image"]["path"]):
+        r, t = (np.array(frame["viewpoint"][k]) for k in ("R", "T"))
+        out.append(np.linalg.inv(_placed(turned @ r.T, turned @ t)))
+    return out
+
+
 STATED: dict[str, Callable[[Path], list[np.ndarray]]] = {
     "transforms": _transforms,
     "colmap": _colmap_binary,
@@ -147,6 +158,7 @@ STATED: dict[str, Callable[[Path], list[np.ndarray]]] = {
     "dtu": _dtu,
     "rgbd": _matrices,
     "srn": lambda folder: _matrices(folder / "pose"),
+    "co3d": _co3d,
 }
 
 

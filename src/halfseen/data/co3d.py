@@ -65,6 +65,7 @@ def read(folder: Path) -> Capture:
     if folder.resolve().parent == category.resolve():
         return read_sequence(found, folder.name)
     names = sequences(found)
+    build.check_count(len(names), f"{category.name}: sequences that can be used")
     first = read_sequence(found, names[0])
     others = len(names) - 1
     return first.noted(f"there are {others} other sequences; {names[0]} was read") if others else first

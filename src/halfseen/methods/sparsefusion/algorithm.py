@@ -75,8 +75,13 @@ def reconstruct(
     going = fit.begin(capture, to_user, cfg.fit, seed, device, tensors)
     imagined = _begin(prior, seen, to_user, cfg, seed, tensors)
     extra = partial(_learned, going, imagined, cfg, seed)
-    for snapshot in fit.steps(going, cfg.fit, seed, done, extra):
-        yield _marked(snapshot, imagined, cfg)
+    snapshots, knobs = fit.steps(going, cfg.fit, seed, done, extra), None
+    while True:
+        try:
+            snapshot = snapshots.send(knobs)
+        except StopIteration:
+            return
+        knobs = yield _marked(snapshot, imagined, cfg)
 
 
 def _begin(
@@ -92,7 +97,7 @@ def _begin(
         prior.calls = int(tensors[_SPENT]["calls"])
     net = None
     if cfg.imagining.backbone:
-        net = lpips.load("vgg", Path(cfg.imagining.backbone), Path(cfg.imagining.heads))
+        net = lpips.load("vgg", Path(cfg.imagining.backbone), Path(cfg.imagining.heads)).to(prior.device)
     by = Compared(net, prior.autoencoder)
     return Imagined(prior, cameras, told, by, lesson or looking.lesson(told.rgb, cameras, 1.0, 1))
 

@@ -48,7 +48,13 @@ class Samples:
 
 
 def samples(query: Query, height: int, width: int, depths: int) -> Samples:
-    """`depths` samples at even z-depths, both ends included, on the rays through the centres of height x width cells."""
+    """`depths` samples at even z-depths, both ends included, on the rays through the centres of height x width cells. In full precision
+    whatever is around: half precision would move them by up to a pixel."""
+    with torch.autocast(query.intrinsics.device.type, enabled=False):
+        return _samples(query, height, width, depths)
+
+
+def _samples(query: Query, height: int, width: int, depths: int) -> Samples:
     like = query.intrinsics
     y, x = ((torch.arange(n, device=like.device) + 0.5) / n for n in (height, width))
     cells = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)], -1).reshape(-1, 2).to(like)
@@ -80,7 +86,7 @@ def found(maps: Tensor, where: Samples) -> Tensor:
     """What maps [B, K, C, h, w] of the photos hold at samples: [B, K, R, D, C]; nothing behind a photo's camera."""
     batch, photos = maps.shape[:2]
     grid = where.at.flatten(0, 1)
-    sampled = F.grid_sample(maps.flatten(0, 1), grid.to(maps), align_corners=False, padding_mode="border")
+    sampled = F.grid_sample(maps.flatten(0, 1).float(), grid, align_corners=False, padding_mode="border").to(maps)
     out = sampled.movedim(1, -1).unflatten(0, (batch, photos))
     return out * where.before[..., None]
 

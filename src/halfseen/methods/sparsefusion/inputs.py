@@ -36,7 +36,7 @@ def of(capture: Capture, size: int, device: torch.device) -> Inputs:
     shown, lenses = [], []
     back = torch.tensor(capture.background or color.WHITE)
     for view in capture.views:
-        if view.mask is None:
+        if view.mask is None or capture.mask_role != "object":
             raise UserError(
                 f"photo {view.name} does not say what is the object",
                 got="no mask and no transparency",

@@ -28,6 +28,6 @@ def load(name: str, device: torch.device) -> Autoencoder:
     scaled = replace(config, network=replace(config.network, scale=1 / spread))
     nets = autoencoding.networks(scaled)
     weights.fill(nets, stored)
-    net = nets[autoencoding.NETWORK].to(device).eval().requires_grad_(requires_grad=False)
+    net = nets[autoencoding.NETWORK].to(device).train(mode=False).requires_grad_(requires_grad=False)
     assert isinstance(net, Autoencoder)
     return net

@@ -20,6 +20,11 @@ def nearest(query: Query) -> Tensor:
 def lent(photos: Tensor, query: Query, depth: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """(colours [B, 3, size, size] of the nearest of photos [B, K, 3, H, W], where it shows something [B, 1, size, size]) by depths
     [B, h, w] of the query."""
+    with torch.autocast(photos.device.type, enabled=False):
+        return _lent(photos.float(), query, depth.float(), size)
+
+
+def _lent(photos: Tensor, query: Query, depth: Tensor, size: int) -> tuple[Tensor, Tensor]:
     pick, row = nearest(query), torch.arange(len(photos), device=photos.device)
     z = F.interpolate(depth[:, None], (size, size), mode="bilinear", align_corners=False)[:, 0]
     at = (torch.arange(size, device=z.device) + 0.5) / size

@@ -50,7 +50,7 @@ def bootstrapped(
     return {
         "views": cfg.weight * colour.mean(),
         "silhouette": cfg.silhouette * silhouette.mean(),
-        "opacity": cfg.opacity * _opacity(found.alpha),
+        "emptier": cfg.opacity * _opacity(found.alpha),
     }
 
 
@@ -70,7 +70,7 @@ def distilled(
     return {
         "views": factor * cfg.weight * (weight * apart).mean(),
         "alike": factor * cfg.looks_alike * _alike(by.net, x, wanted),
-        "opacity": cfg.opacity * _opacity(found.alpha),
+        "emptier": cfg.opacity * _opacity(found.alpha),
     }
 
 

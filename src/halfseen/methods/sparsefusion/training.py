@@ -59,7 +59,8 @@ class SparseFusionTask:
     def batch(self, positions: range) -> Batch:
         """Queries of as many photos each, with noise for their latents."""
         cfg = self.config
-        rng = generator(cfg.seed, "sparsefusion/photos", positions.start)
+        # The same for all processes and pieces that share a step.
+        rng = generator(cfg.seed, "sparsefusion/photos", positions.start // cfg.loop.batch)
         photos = int(torch.randint(cfg.fewest, cfg.most + 1, (), generator=rng))
         drawn = [self._sample(p, photos) for p in positions]
         return {k: torch.stack([d[k] for d in drawn]) for k in drawn[0]}
@@ -85,6 +86,9 @@ class SparseFusionTask:
         """See the module."""
         cfg, query = self.config, samples.query_of(dict(batch))
         side = batch["eps"].shape[-1]
+        if cfg.stage == "vldm":
+            # What stays as it is drops nothing.
+            networks[EFT].train(mode=False)
         with torch.set_grad_enabled(torch.is_grad_enabled() and cfg.stage != "vldm"):
             found = networks[EFT](batch["photos"], query, side, side)
         cells = F.avg_pool2d(batch["target"], cfg.size // side)

@@ -23,7 +23,7 @@ from halfseen.priors.networks.autoencoder import Autoencoder
 
 # Views that go through the networks at once.
 _AT_ONCE = 8
-# The time that every sample ends at.
+# The time that every sample ends at; the last look is taken before it.
 _CLEAN = 0.0
 
 
@@ -49,7 +49,6 @@ class Told:
     """What photos tell of N views."""
 
     rgb: Tensor  # [N, 3, s, s] in [0, 1], smooth
-    depth: Tensor  # [N, s, s] z, in the networks' lengths
     told: Tensor | None  # [N, C, h, w] for the denoiser
 
 
@@ -66,7 +65,7 @@ def load(name: str, device: torch.device) -> ViewPrior:
     nets = networks(replace(config, stage="joint" if whole else "eft"))
     weights.fill(nets, stored)
     for net in nets.values():
-        net.to(device).eval()
+        net.to(device).train(mode=False)
     eft = nets[EFT]
     assert isinstance(eft, Eft)
     if not whole:
@@ -99,9 +98,9 @@ def tell(prior: ViewPrior, seen: Inputs, c2w: Tensor, lenses: Tensor) -> Told:
             told = None
             if prior.autoencoder is not None:
                 told = telling.told(prior.config.vldm, prior.autoencoder, photos, asked, found)
-            parts.append((_smooth(found.rgb, prior), _smooth(found.depth[:, None], prior)[:, 0], told))
-    rgb, depth = (torch.cat([p[i] for p in parts]) for i in (0, 1))  # type: ignore[misc]
-    return Told(rgb, depth, None if parts[0][2] is None else torch.cat([p[2] for p in parts if p[2] is not None]))
+            parts.append((_smooth(found.rgb, prior), told))
+    rest = [t for _, t in parts if t is not None]
+    return Told(torch.cat([rgb for rgb, _ in parts]), torch.cat(rest) if rest else None)
 
 
 def imagined(
@@ -116,7 +115,7 @@ def imagined(
     """Views [N, 3, s, s] in [0, 1]: what is `shown` [N, 3, s, s] noised to a time and denoised in so many looks, `when` says which (None: noise
     alone)."""
     denoise, autoencoder = diffuses(prior, name)
-    grid = [NoiseLevel(v.alpha.to(told), v.sigma.to(told)) for v in vldm.levels(when[0], _CLEAN, when[1])]
+    grid = [NoiseLevel(v.alpha.to(told), v.sigma.to(told)) for v in vldm.levels(when[0], _CLEAN, when[1] + 1)[:-1]]
     eps = torch.randn((len(told), prior.config.vldm.latent, prior.side, prior.side), generator=rng).to(told)
     out = []
     with torch.no_grad():

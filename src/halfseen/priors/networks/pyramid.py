@@ -90,7 +90,7 @@ class ResNet(nn.Module):
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
-                module.eval()
+                module.train(mode=False)
         return self
 
     def forward(self, photos: Tensor) -> Tensor:
