@@ -17,7 +17,7 @@ from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
 from halfseen.data.capture import Capture, PictureArray, View
 from halfseen.fields import hashgrid
-from halfseen.methods.sparsefusion import cropped, eft, epipolar, inputs, looking, orbit, vldm
+from halfseen.methods.sparsefusion import cropped, eft, epipolar, inputs, lending, looking, orbit, vldm
 from halfseen.methods.sparsefusion import samples as samples_of
 from halfseen.methods.sparsefusion.config import Imagining
 from halfseen.methods.sparsefusion.epipolar import Query
@@ -51,13 +51,13 @@ def test_samples_fall_where_cameras_project_them() -> None:
     """In the query's frame as in the world's, by the cameras that everything else uses."""
     query = asked(0, [1, 2])
     found = epipolar.samples(query, 3, 4, 5)
-    torch.testing.assert_close(found.depth[0], torch.tensor([1.0, 1.5, 2.0, 2.5, 3.0]))
+    torch.testing.assert_close(found.depth[0, 0], torch.tensor([1.0, 1.5, 2.0, 2.5, 3.0]))
     camera = cams.make(poses(1), (1.3 * 40, 1.3 * 30, 20.0, 15.0), (40, 30)).to(torch.float64)
     others = cams.Cameras(poses()[[1, 2]], camera.intrinsics.expand(2, -1), camera.sizes.expand(2, -1))
     # Cell (2, 1) of 4 x 3, in a picture of 40 x 30.
     ray = rays.cast(camera, torch.zeros(1, dtype=torch.long), torch.tensor([[25.0, 15.0]], dtype=torch.float64))
     for d in range(5):
-        world = ray.at_depth(found.depth[0, d : d + 1].double())
+        world = ray.at_depth(found.depth[0, 0, d : d + 1].double())
         pixels, z = rays.project(others, world)
         wanted = 2 * pixels[:, 0] / torch.tensor([40.0, 30.0]) - 1
         torch.testing.assert_close(found.at[0, :, 4 + 2, d].double(), wanted, atol=1e-5, rtol=0)
@@ -363,3 +363,18 @@ def test_imagined_views_count_as_much_as_sigma_squared(time: float) -> None:
     torch.testing.assert_close(found["alike"], 0.5 * edges(shown[None], imagined[1:]))
     found["views"].backward()
     assert any(p.grad is not None and bool(p.grad.any()) for g in field.parameter_groups() for p in g["params"])
+
+
+def test_what_is_lent_is_what_the_nearest_photo_shows_there() -> None:
+    """A flat picture at depth 2 before cameras a quarter of a unit apart: an eighth of a picture to the side; beyond the photo nothing."""
+    c2w = torch.eye(4).expand(1, 2, 4, 4).clone()
+    c2w[0, :, 0, 3] = torch.tensor([1.0, 0.25])
+    lens = torch.tensor([1.0, 1.0, 0.5, 0.5])
+    query = Query(lens[None], c2w, lens.expand(1, 2, 4), torch.tensor([[1.0, 3.0]]))
+    photos = torch.rand(1, 2, 3, 16, 16, generator=generator(0, "photos"))
+    assert lending.nearest(query).tolist() == [1]
+    colours, there = lending.lent(photos, query, torch.full((1, 4, 4), 2.0), 16)
+    torch.testing.assert_close(colours[0, :, :, 2:], photos[0, 1, :, :, :14], atol=1e-5, rtol=0)
+    assert bool(there[0, 0, :, 2:].all())
+    assert not there[0, 0, :, :2].any()
+    assert not colours[0, :, :, :2].any()

@@ -68,9 +68,11 @@ def train(
     chosen = recipe(name)
     cfg = _config(chosen, out, settings, begin)
     accel = training.accelerator(device, track, out)
-    start = None
+    start, hours = None, {}
     if begin is not None:
         stored = weights.load(begin)
+        # The hours of what is gone on from count.
+        hours = {} if _stored(out) else {"hours": stored.config.get("hours", 0.0)}
         known = {k.partition(".")[0] for k in stored.weights}
         # What another network is to learn beside these begins at its first step.
         step = int(stored.config["step"]) if known == set(chosen.networks(cfg)) else 0
@@ -83,9 +85,6 @@ def train(
                 do=f"Add --set loop.steps={2 * start.step}.",
             )
     if accel.is_main_process:
-        hours = (
-            {"hours": weights.load(begin).config.get("hours", 0.0)} if begin is not None and not _stored(out) else {}
-        )
         write_json(out / _TRAINING, {**_document(chosen, cfg, out), **hours, "earlier": _earlier(cfg, out, begin)})
     task, began = chosen.task(cfg), time.monotonic()
     before = float(_stored(out).get("hours", 0.0))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,3 +25,13 @@ def generator(seed: int, name: str, step: int = 0) -> torch.Generator:
     import torch
 
     return torch.Generator().manual_seed(derive_seed(seed, name, step))
+
+
+@contextmanager
+def untouched(seed: int, name: str) -> Iterator[None]:
+    """torch's global generator begins as seed and name say, for libraries that draw from no other, and is left as it was."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, name))
+        yield

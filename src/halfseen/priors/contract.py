@@ -24,6 +24,10 @@ class NoiseLevel:
         """log(alpha^2 / sigma^2) [B]."""
         return 2 * (self.alpha.log() - self.sigma.log())
 
+    def to(self, like: Tensor | torch.device) -> NoiseLevel:
+        """Moved to a device, or cast like a tensor."""
+        return NoiseLevel(self.alpha.to(like), self.sigma.to(like))
+
     def expand(self, count: int) -> NoiseLevel:
         """The same level for `count` pictures."""
         return NoiseLevel(self.alpha.expand(count), self.sigma.expand(count))

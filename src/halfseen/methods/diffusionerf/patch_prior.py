@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from halfseen.common import config as configs
-from halfseen.common.rng import derive_seed
+from halfseen.common.rng import untouched
 from halfseen.methods.diffusionerf.training_config import Config
 from halfseen.priors import patches, published, weights
 from halfseen.priors.contract import Denoiser
@@ -48,8 +48,7 @@ def load(name_or_path: str, device: torch.device) -> PatchPrior:
 
 def networks(config: Config) -> Mapping[str, nn.Module]:
     """The untrained network. Its start follows from the seed, and the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(config.seed, "patch-rgbd/init"))
+    with untouched(config.seed, "patch-rgbd/init"):
         small = config.kind == "small"
         return {"denoiser": patch_small.PatchSmall(config.network) if small else patch_unet.PatchUnet(config.unet)}
 

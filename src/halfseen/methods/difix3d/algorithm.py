@@ -100,12 +100,12 @@ def rebuild(
     base = _base(cfg)
     going = fit.begin(capture, to_user, base, seed, device, tensors)
     mark = partial(_marked, taught)
-    yield from _each(fit.steps(going, base, seed, done, until=cfg.base_steps, phase=Phase(total=cfg.steps)), mark)
+    yield from fit.each(fit.steps(going, base, seed, done, until=cfg.base_steps, phase=Phase(total=cfg.steps)), mark)
     if taught is not None and taught.strength > 0 and cfg.teach != "never":
         yield from _taught(going, to_user, cfg, seed, taught, done, mark)
     elif cfg.base_steps < cfg.steps:
         # The photos have the rest of the steps.
-        yield from _each(_tuned(going, cfg, seed, max(done - cfg.base_steps, 0), None), mark)
+        yield from fit.each(_tuned(going, cfg, seed, max(done - cfg.base_steps, 0), None), mark)
 
 
 def _decide(
@@ -154,7 +154,7 @@ def _taught(
     wanted = creeping.targets(cfg.targets, to_user, captured, cfg.updates)
     start = max(done - cfg.base_steps, 0)
     if cfg.teach == "every-step":
-        yield from _each(_tuned(going, cfg, seed, start, partial(_fresh, going, wanted, cfg, seed, taught)), mark)
+        yield from fit.each(_tuned(going, cfg, seed, start, partial(_fresh, going, wanted, cfg, seed, taught)), mark)
         return
     ends = [round(length * r / cfg.updates.rounds) for r in range(cfg.updates.rounds + 1)]
     for number, (first, last) in enumerate(pairwise(ends), 1):
@@ -163,7 +163,7 @@ def _taught(
         if start <= first or taught.lesson is None:
             _learn(going, wanted, cfg, taught, number)
         extra = partial(_lesson, going, cfg, seed, taught)
-        yield from _each(_tuned(going, cfg, seed, max(start, first), extra, last), mark)
+        yield from fit.each(_tuned(going, cfg, seed, max(start, first), extra, last), mark)
 
 
 def _learn(going: Fit, wanted: Cameras, cfg: Config, taught: Teaching, number: int) -> None:
@@ -238,19 +238,6 @@ def _base(cfg: Config) -> photometric.Config:
 def _nothing(step: int) -> dict[str, Tensor]:
     del step
     return {}
-
-
-def _each(
-    snapshots: Generator[Snapshot, Knobs | None, None], change: Callable[[Snapshot], Snapshot]
-) -> Generator[Snapshot, Knobs | None, None]:
-    """Every snapshot changed; what is sent goes on to the loop."""
-    knobs = None
-    while True:
-        try:
-            snapshot = snapshots.send(knobs)
-        except StopIteration:
-            return
-        knobs = yield change(snapshot)
 
 
 def _marked(taught: Teaching | None, snapshot: Snapshot) -> Snapshot:

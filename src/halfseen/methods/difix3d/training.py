@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from halfseen.common.ahead import Ahead
 from halfseen.common.config import within
-from halfseen.common.rng import derive_seed, generator
+from halfseen.common.rng import generator, untouched
 from halfseen.data.protocols import spread
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.difix3d import inputs, pair_files
@@ -234,8 +234,7 @@ def _gains(net: nn.Module, held: Judged, prefix: str) -> dict[str, float]:
 
 def networks(config: Config) -> Mapping[str, nn.Module]:
     """The untrained network. Its start follows from the seed, and the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(config.seed, "fixer/init"))
+    with untouched(config.seed, "fixer/init"):
         return {"fixer": fixer_small.FixerSmall(config.network)}
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from halfseen.common.config import within
 from halfseen.common.errors import UserError
-from halfseen.common.rng import derive_seed, generator
+from halfseen.common.rng import generator, untouched
 from halfseen.images import resize
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.difix3d import pair_files, perceptual
@@ -170,8 +170,7 @@ def networks(config: Config) -> Mapping[str, nn.Module]:
     """The graph as training has it: additions not folded in. Whatever is random follows from the seed."""
     from halfseen.priors.one_step import difix_files
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(config.seed, "difix/init"))
+    with untouched(config.seed, "difix/init"):
         if config.base:
             net = difix_files.load_base(Path(config.base))
         else:

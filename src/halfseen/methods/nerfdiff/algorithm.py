@@ -175,7 +175,7 @@ _WAYS = {"ngd": _ngd, "sample-then-fit": _sample_then_fit, "sds": _sds}
 def levels(prior: ObjectPrior, cfg: Config) -> list[NoiseLevel]:
     """The noise of pictures at each time, from the first to the last."""
     found = cdm.levels(prior.config.cdm, cfg.guidance.first, cfg.guidance.last, cfg.guidance.times)
-    return [NoiseLevel(level.alpha.to(prior.device), level.sigma.to(prior.device)) for level in found]
+    return [level.to(prior.device) for level in found]
 
 
 def _denoise(going: Distillation, prior: ObjectPrior, cfg: Config, only: int | None = None) -> distil.Denoise:
@@ -247,10 +247,13 @@ def _refined(
     going = fit.begin(capture, to_user, cfg.fit, seed, device, warm)
     extra = partial(_taught, going, lesson, cfg, seed)
     phase = Phase("refine", cfg.distilled, cfg.steps_in_all)
-    for snapshot in fit.steps(going, cfg.fit, seed, start, extra, phase=phase):
+    facts = {k: float(v) for k, v in told.items()}
+
+    def marked(snapshot: Snapshot) -> Snapshot:
         state = partial(_with_lesson, snapshot, lesson, told)
-        facts = {k: float(v) for k, v in told.items()}
-        yield replace(snapshot, state=state, generated=lesson.views(), facts=facts)
+        return replace(snapshot, state=state, generated=lesson.views(), facts=facts)
+
+    yield from fit.each(fit.steps(going, cfg.fit, seed, start, extra, phase=phase), marked)
 
 
 def _taught(going: Fit, lesson: Lesson, cfg: Config, seed: int, step: int) -> dict[str, Tensor]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import nn
 
-from halfseen.common.rng import derive_seed
+from halfseen.common.rng import untouched
 from halfseen.methods.nerfdiff import cdm
 from halfseen.methods.nerfdiff.photo_to_field import PhotoToField
 from halfseen.methods.nerfdiff.training_config import Config
@@ -18,8 +17,7 @@ NERF, CDM = "nerf", "cdm"
 
 def networks(config: Config) -> Mapping[str, nn.Module]:
     """The untrained networks that a stage needs. Their start follows from the seed, and the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(config.seed, "nerfdiff/init"))
+    with untouched(config.seed, "nerfdiff/init"):
         out: dict[str, nn.Module] = {NERF: PhotoToField(config.nerf, config.seed)}
         if config.stage != "nerf":
             out[CDM] = cdm.Cdm(config.cdm)

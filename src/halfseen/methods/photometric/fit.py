@@ -133,6 +133,19 @@ def steps(
             knobs = yield snapshot
 
 
+def each(
+    snapshots: Generator[Snapshot, Knobs | None, None], change: Callable[[Snapshot], Snapshot]
+) -> Generator[Snapshot, Knobs | None, None]:
+    """Every snapshot changed; what is sent goes on to the loop."""
+    knobs = None
+    while True:
+        try:
+            snapshot = snapshots.send(knobs)
+        except StopIteration:
+            return
+        knobs = yield change(snapshot)
+
+
 def state(fit: Fit) -> State:
     """What a checkpoint keeps."""
     kept = {

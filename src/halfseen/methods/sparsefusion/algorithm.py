@@ -75,13 +75,7 @@ def reconstruct(
     going = fit.begin(capture, to_user, cfg.fit, seed, device, tensors)
     imagined = _begin(prior, seen, to_user, cfg, seed, tensors)
     extra = partial(_learned, going, imagined, cfg, seed)
-    snapshots, knobs = fit.steps(going, cfg.fit, seed, done, extra), None
-    while True:
-        try:
-            snapshot = snapshots.send(knobs)
-        except StopIteration:
-            return
-        knobs = yield _marked(snapshot, imagined, cfg)
+    yield from fit.each(fit.steps(going, cfg.fit, seed, done, extra), lambda s: _marked(s, imagined, cfg))
 
 
 def _begin(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from halfseen.common.config import within
-from halfseen.common.rng import derive_seed, generator
+from halfseen.common.rng import generator, untouched
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.sparsefusion import cropped
 from halfseen.metrics.edges import edges
@@ -130,8 +130,7 @@ def _pictures(views: Views, which: list[int], cfg: Config, rng: torch.Generator)
 
 def networks(config: Config) -> Mapping[str, nn.Module]:
     """The untrained network. Its start follows from the seed, and the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(config.seed, "autoencoder/init"))
+    with untouched(config.seed, "autoencoder/init"):
         return {NETWORK: autoencoder.Autoencoder(config.network)}
 
 

@@ -106,7 +106,7 @@ class Eft(nn.Module):
         octaves, unit = self.config.octaves, self.config.unit
         own = epipolar.waves(epipolar.query_lines(where), octaves)
         depth = epipolar.waves(unit * where.depth[..., None], octaves)
-        return _Told(own[:, None, :, None], self._photo_lines(query, where.xyz), depth[:, None, None])
+        return _Told(own[:, None, :, None], self._photo_lines(query, where.xyz), depth[:, None])
 
     def _of_samples(self, maps: Tensor, photos: Tensor, where: Samples, told: _Told) -> Tensor:
         """T1: [B, K, R, D, C], every sample of every photo knowing what the other photos show of it."""
@@ -125,7 +125,7 @@ class Eft(nn.Module):
         weight = torch.softmax(self.depth_weight(looked), 1)
         mean = (weight * looked).sum(1).unflatten(0, tokens.shape[:3])
         share = weight[..., 0].unflatten(0, tokens.shape[:3])
-        return mean, (share * where.depth[:, None, None]).sum(-1)
+        return mean, (share * where.depth[:, None]).sum(-1)
 
     def _over(self, per_photo: Tensor, query: Query, where: Samples, told: _Told) -> tuple[Tensor, Tensor]:
         """T3: for each ray the photos, each as much as it weighs [B, R, C], and how much that is [B, R, K]."""

@@ -40,7 +40,7 @@ class Samples:
     """Samples of all rays, and where they fall."""
 
     directions: Tensor  # [B, R, 3] unit, of the query's rays; all begin at 0
-    depth: Tensor  # [B, D] z
+    depth: Tensor  # [B, R, D] z; [B, 1, D] where it is the same on all rays
     xyz: Tensor  # [B, R, D, 3]
     at: Tensor  # [B, K, R, D, 2] in the photos, [-1, 1] across
     before: Tensor  # [B, K, R, D] whether they are before the photo's camera
@@ -50,23 +50,27 @@ class Samples:
 def samples(query: Query, height: int, width: int, depths: int) -> Samples:
     """`depths` samples at even z-depths, both ends included, on the rays through the centres of height x width cells. In full precision
     whatever is around: half precision would move them by up to a pixel."""
+    share = torch.linspace(0, 1, depths, device=query.near_far.device).to(query.near_far)
+    near, far = query.near_far[:, :1], query.near_far[:, 1:]
+    return at_depths(query, height, width, (near + (far - near) * share)[:, None])
+
+
+def at_depths(query: Query, height: int, width: int, depth: Tensor) -> Samples:
+    """Samples at z-depths [B, R, D], or [B, 1, D] for all rays."""
     with torch.autocast(query.intrinsics.device.type, enabled=False):
-        return _samples(query, height, width, depths)
+        return _at_depths(query, height, width, depth)
 
 
-def _samples(query: Query, height: int, width: int, depths: int) -> Samples:
+def _at_depths(query: Query, height: int, width: int, depth: Tensor) -> Samples:
     like = query.intrinsics
     y, x = ((torch.arange(n, device=like.device) + 0.5) / n for n in (height, width))
     cells = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)], -1).reshape(-1, 2).to(like)
     fx_fy, centre = query.intrinsics[:, None, :2], query.intrinsics[:, None, 2:]
     slope = (cells - centre) / fx_fy
     forward = torch.cat([slope, torch.ones_like(slope[..., :1])], -1)
-    share = torch.linspace(0, 1, depths, device=like.device).to(like)
-    near, far = query.near_far[:, :1], query.near_far[:, 1:]
-    depth = near + (far - near) * share
-    xyz = forward[:, :, None] * depth[:, None, :, None]
+    xyz = forward[:, :, None] * depth[..., None]
     at, z = _project(query, xyz)
-    before = z > _IN_FRONT * near[:, None, None]
+    before = z > _IN_FRONT * query.near_far[:, :1, None, None]
     shown = before & (at.abs() <= 1).all(-1)
     return Samples(F.normalize(forward, dim=-1), depth, xyz, at, before, shown)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from halfseen.common.rng import derive_seed, generator
+from halfseen.common.rng import generator, untouched
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.sparsefusion import latents, samples, telling, vldm
 from halfseen.methods.sparsefusion.eft import Eft
@@ -187,8 +187,7 @@ def _psnr(a: Tensor, b: Tensor) -> float:
 
 def networks(config: Config) -> Mapping[str, nn.Module]:
     """The untrained networks that a stage needs. Their start follows from the seed, and the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(config.seed, "sparsefusion/init"))
+    with untouched(config.seed, "sparsefusion/init"):
         out: dict[str, nn.Module] = {EFT: Eft(config.eft)}
         if config.stage != "eft":
             out[VLDM] = vldm.Vldm(config.vldm)

@@ -20,6 +20,7 @@ from halfseen.methods.sparsefusion.training_config import Config as Trained
 from halfseen.priors import samplers, weights
 from halfseen.priors.contract import Denoiser, NoiseLevel, noised
 from halfseen.priors.networks.autoencoder import Autoencoder
+from halfseen.priors.networks.autoencoder import Config as AutoencoderConfig
 
 # Views that go through the networks at once.
 _AT_ONCE = 8
@@ -41,7 +42,7 @@ class ViewPrior:
     @property
     def side(self) -> int:
         """Cells of a view's side."""
-        return self.config.size // (self.autoencoder.config.factor if self.autoencoder else 4)
+        return self.config.size // (self.autoencoder.config if self.autoencoder else AutoencoderConfig()).factor
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def imagined(
     """Views [N, 3, s, s] in [0, 1]: what is `shown` [N, 3, s, s] noised to a time and denoised in so many looks, `when` says which (None: noise
     alone)."""
     denoise, autoencoder = diffuses(prior, name)
-    grid = [NoiseLevel(v.alpha.to(told), v.sigma.to(told)) for v in vldm.levels(when[0], _CLEAN, when[1] + 1)[:-1]]
+    grid = [v.to(told) for v in vldm.levels(when[0], _CLEAN, when[1] + 1)[:-1]]
     eps = torch.randn((len(told), prior.config.vldm.latent, prior.side, prior.side), generator=rng).to(told)
     out = []
     with torch.no_grad():
