@@ -252,6 +252,23 @@ def test_toy_views_do_not_agree_without_guidance_unless_they_share_their_noise()
     assert toy(replace(APART, blend=0.0, shared_noise=True))[0] == 1.0
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_unguided_samples_spread_as_far_as_their_temperature_says(temperature: float) -> None:
+    """The exact denoiser of N(0.2, 0.3^2), whose deterministic samples spread by 0.3 times what their noise does."""
+    middle, spread = 0.2, 0.3
+    cfg = Guidance(shared_noise=False, blend=0.0, temperature=temperature)
+    views = distil.start(torch.full((4000, 1, 1, 1), middle, dtype=torch.float64), cfg, generator(0, "spread"))
+
+    def denoise(z: Tensor, level: NoiseLevel) -> Tensor:
+        a, s = level.alpha[:, None, None, None], level.sigma[:, None, None, None]
+        return middle + (z - a * middle) * a * spread**2 / (a**2 * spread**2 + s**2)
+
+    for t in torch.linspace(0.999, 0.001, 400, dtype=torch.float64):
+        views = distil.end(distil.begin(views, level := continuous_cosine(t[None]), cfg, denoise, lambda: views.images), level, cfg, lambda: views.images)  # fmt: skip
+    assert float(views.images.mean()) == pytest.approx(middle, abs=0.02)
+    assert float(views.images.std()) == pytest.approx(temperature * spread, rel=0.05)
+
+
 def test_toy_orders_that_are_known_to_fail_do() -> None:
     before, printed = (toy(replace(APART, order=order, blend=0.9)) for order in ("pre", "literal"))
     after = toy(replace(APART, blend=0.9))

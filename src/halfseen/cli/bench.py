@@ -48,11 +48,11 @@ class BenchClaims:
     out: Path = Path("claims")
     """Folder of cells/; cells that are there are kept."""
     captures: Path | None = None
-    """Folder with real captures (llff_fern, fox, banana, dtu_scan65); without it the claims stand on worlds alone."""
+    """Folder with real captures (llff_fern, fox, banana, dtu_scan65; for objects from one photo, meshes_cc0_kenney and meshes_cc0_kaykit); without it the claims stand on worlds alone."""
     method: str = "plain"
-    """Whose claims: plain, diffusionerf, difix3d."""
+    """Whose claims: plain, diffusionerf, difix3d, nerfdiff."""
     tier: Literal["quick", "full"] = "quick"
-    """quick takes 2 (plain), 9 (diffusionerf) or 18 (difix3d) minutes a scene on one core; full goes on for long."""
+    """quick takes 2 (plain), 9 (diffusionerf), 18 (difix3d) or 11 (nerfdiff) minutes a scene on one core; full goes on for long."""
     scenes: tuple[str, ...] = ()
     """Only these scenes, such as room-0 llff_fern."""
     rows: tuple[str, ...] = ()

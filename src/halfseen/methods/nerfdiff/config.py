@@ -27,6 +27,8 @@ class Guidance:
     most: float = 1.0
     # One draw of noise for all views, as printed, or one for each.
     shared_noise: bool = True
+    # Standard deviation of that noise; the denoiser is told 1. Less keeps to what is likelier: smoother pictures, closer to the truth.
+    temperature: float = 1.0
     # Whether the photo is one of the targets, and never denoised. Algorithm 1 as printed has no such view.
     pin_source: bool = True
     # Times, from the first to the last, of the denoiser's own schedule.
@@ -46,6 +48,7 @@ class Guidance:
         within("guidance.blend", self.blend, 0, 1)
         within("guidance.gamma", self.gamma or 0.0, 0, 1e6)
         within("guidance.most", self.most, 0, 1)
+        within("guidance.temperature", self.temperature, 0, 10)
         within("guidance.times", self.times, 1, 1000)
         within("guidance.first", self.first, 0, 1)
         within("guidance.last", self.last, 0, self.first)

@@ -43,7 +43,7 @@ class Views:
 def start(images: Tensor, cfg: Guidance, rng: torch.Generator) -> Views:
     """Views before the first time: the feed-forward renderings and their noise."""
     shape = (1, *images.shape[1:]) if cfg.shared_noise else images.shape
-    eps = torch.randn(shape, generator=rng).to(images).expand_as(images).contiguous()
+    eps = cfg.temperature * torch.randn(shape, generator=rng).to(images).expand_as(images).contiguous()
     return Views(images, eps, images, images)
 
 
