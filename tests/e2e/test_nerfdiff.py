@@ -160,6 +160,31 @@ def _asked(priors: dict[str, Path], out: Path) -> dict[str, object]:
     }  # fmt: skip
 
 
+def test_a_budget_becomes_steps_of_all_phases(chair: Path, priors: dict[str, Path], tmp_path: Path) -> None:
+    """What was planned is what is done: the last checkpoint is of the last step, and that is the run's number of steps."""
+    run(chair, priors["whole"], tmp_path / "r", "--steps", 30, "--max-size", 16, "--budget", "1s")
+    config = json.loads((tmp_path / "r" / "config.json").read_text())["method"]
+    rows = [json.loads(line) for line in (tmp_path / "r" / "events.jsonl").read_text().splitlines()]
+    last = [r["step"] for r in rows if r["event"] == "checkpoint"][-1]
+    assert config["steps"] <= 30
+    distilled = 2 * max(1, round(config["steps"] * (1 - config["refine"]) / 2))
+    assert config["fit"]["steps"] == max(1, round(config["steps"] * config["refine"]))
+    assert last == distilled + round(config["steps"] * config["refine"])
+
+
+def test_one_photo_needs_no_choice_of_a_method(
+    priors: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rgba = np.full((32, 40, 4), 255, np.uint8)
+    rgba[..., 3] = 0
+    rgba[8:24, 10:30] = (200, 40, 40, 255)
+    Image.fromarray(rgba).save(tmp_path / "photo.png")
+    ask = ["--variant", "feedforward", "--prior", f"object={priors['nerf']}", "--device", "cpu"]
+    assert cli("reconstruct", tmp_path / "photo.png", *ask) == 0
+    assert [p.name for p in (tmp_path / "runs").iterdir()] == [f"{tmp_path.name}-nerfdiff"]
+
+
 @pytest.mark.parametrize("variant", ["sample-then-fit", "sds"])
 def test_other_ways_of_distilling(chair: Path, priors: dict[str, Path], tmp_path: Path, variant: str) -> None:
     run(chair, priors["whole"], tmp_path / "r", "--variant", variant, "--steps", 10, "--max-size", 16)
@@ -179,6 +204,12 @@ def test_variants_that_only_predict_say_so(
         kind = json.loads((out / "config.json").read_text())["field"]["kind"]
         assert kind == ("projection" if variant == "pixelnerf" else "triplane")
     assert (found["feedforward"] != found["diffusion-only"]).any()
+    # Samples are the same at every run.
+    again = tmp_path / "again"
+    run(chair, priors["whole"], again, "--variant", "diffusion-only", "--max-size", 32, settings=())
+    assert cli("render", again, "--orbit", 2, "--out", tmp_path / "again-frames") == 0
+    shown = np.asarray(Image.open(tmp_path / "again-frames" / "rgb" / "00000.png"))
+    np.testing.assert_array_equal(shown, found["diffusion-only"])
     capsys.readouterr()
     refused = ["reconstruct", chair, "--view-ids", "0", "--out", tmp_path / "no", "--method", "nerfdiff"]
     assert cli(*refused, "--prior", f"object={priors['rival']}") == 2
@@ -292,6 +323,13 @@ def test_photos_that_cannot_be_used_are_refused(
     assert "has its own cameras" in capsys.readouterr().err
     assert cli("reconstruct", plain, *command, "--fov", 200) == 2
     assert "--fov cannot be used" in capsys.readouterr().err
+    for size in ((2, 60), (300, 1)):
+        Image.fromarray(np.full((*size, 3), 200, np.uint8)).save(plain)
+        assert cli("reconstruct", plain, *command) == 2
+        assert "too small or too narrow" in capsys.readouterr().err
+    Image.fromarray(np.zeros((40, 40, 4), np.uint8)).save(plain)
+    assert cli("reconstruct", plain, *command) == 2
+    assert "transparency of the photo leaves nothing" in capsys.readouterr().err
 
 
 def test_claims_leave_out_rows_whose_prior_is_not_shipped_and_say_so(

@@ -19,7 +19,7 @@ from halfseen.api.requests import (
     default_out,
     device_named,
     method_config,
-    method_named,
+    method_for,
     request_of,
 )
 from halfseen.cameras.similarity import Similarity
@@ -94,7 +94,7 @@ def reconstruct(
         capture = formats.read([Path(capture)])
     if resume and method == "auto" and out is not None:
         method = str(runs.open_run(Path(out)).config["request"]["method"])
-    chosen = method_named(method)
+    chosen = method_for(method, capture)
     capture = _with_cameras(capture, chosen, fov, distance)
     split = protocols.choose(capture, views, view_ids, split_by)
     if resume and views is None and view_ids is None and split_by is None and out is not None:
@@ -103,7 +103,7 @@ def reconstruct(
         settings = (*settings, targets_setting(chosen, Path(target_poses), capture))
     request = request_of(chosen, variant, field, split, max_size, seed, steps, settings, priors, profile)
     where = device_named(device)
-    path = Path(out) if out is not None else default_out(capture.folder.resolve().name, method)
+    path = Path(out) if out is not None else default_out(capture.folder.resolve().name, chosen.name, capture)
     if resume:
         run = _reopen(path, chosen, request, capture, split)
     else:
@@ -148,7 +148,9 @@ def _create(
     if budget is not None:
         most = request.steps or _MOST_STEPS
         boxed, to_user = normalise.move(loaded, frame.to_box), frame.to_box.inverse()
-        cfg = replace(cfg, steps=min(most, _within_budget(method, cfg, boxed, to_user, device, budget)))
+        steps = min(most, _within_budget(method, cfg, boxed, to_user, device, budget))
+        # What a method makes of its number of steps is made of this one.
+        cfg = method_config(method, replace(request, steps=steps), loaded)
     document = describe(method, request, cfg, frame, split, selected, loaded)
     return runs.create(
         path, document, replace(loaded, splits=()), provenance_of(selected, request, method.priors_of(cfg))

@@ -19,8 +19,8 @@ from halfseen.methods.plain.algorithm import METHOD as PLAIN
 from halfseen.methods.sparsefusion.algorithm import METHOD as SPARSEFUSION
 
 METHODS: tuple[Method, ...] = (PLAIN, DIFFUSIONERF, DIFIX3D, NERFDIFF, SPARSEFUSION)
-# What `--method auto` means until a rule chooses among several methods.
-AUTO = "plain"
+# What `--method auto` means until a rule chooses among several methods; one photo without a camera can only be of an object.
+AUTO, AUTO_ONE_PHOTO = "plain", "nerfdiff"
 DEFAULT_MAX_SIZE = 256
 # Smallest work size and number of steps that make sense; SSIM's window has 11 pixels.
 LEAST_SIZE, LEAST_STEPS = 16, 1
@@ -57,13 +57,19 @@ def device_named(name: str) -> torch.device:
     return torch.device(name)
 
 
-def default_out(capture: str, method: str) -> Path:
+def default_out(name: str, method: str, capture: Capture) -> Path:
     """Where a run lies if nobody says: by the capture's name, and by the method that `auto` stands for."""
-    return Path("runs") / f"{capture}-{method_named(method).name}"
+    return Path("runs") / f"{name}-{method_for(method, capture).name}"
+
+
+def method_for(name: str, capture: Capture) -> Method:
+    """A method by its name for a capture; auto is what the library thinks best."""
+    alone = len(capture) == 1 and not capture.posed
+    return method_named((AUTO_ONE_PHOTO if alone else AUTO) if name == "auto" else name)
 
 
 def method_named(name: str) -> Method:
-    """A method by its name; auto is what the library thinks best."""
+    """A method by its name; auto is what it is for several photos."""
     wanted = AUTO if name == "auto" else name
     for entry in METHODS:
         if entry.name == wanted:

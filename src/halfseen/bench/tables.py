@@ -15,7 +15,7 @@ from halfseen.metrics.distribution import normalised_swd
 _RESAMPLES, _COVERAGE = 4000, 0.95
 _SHOWN = (
     "psnr", "psnr_masked", "ssim", "flip", "swd_normalised", "swd_of_base", "depth_abs_rel", "reprojection_colour_error",
-    "flip_of_base", "residual", "strength", "accepted", "prior_calls", "prior_seconds",
+    "flip_of_base", "residual", "residual_anew", "fid", "kid", "strength", "accepted", "prior_calls", "prior_seconds",
     "fit_seconds",
 )  # fmt: skip
 # What is better when it is smaller.

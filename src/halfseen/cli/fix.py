@@ -98,9 +98,7 @@ class Improve:
             for note in run.config["assumed"]:
                 say(f"note: {note}")
             if estimate is not None:
-                say(
-                    f"estimate: {duration(estimate.seconds)}, of which {duration(estimate.before)} before the first step"
-                )
+                say(f"estimate: {duration(estimate.seconds)}, of which {duration(estimate.before)} however many steps")
             watched.begin()
 
         try:

@@ -26,9 +26,9 @@ class Reconstruct:
     out: Path | None = None
     """The run folder (default: runs/CAPTURE-METHOD)."""
     method: Literal["auto", "plain", "diffusionerf", "difix3d", "nerfdiff", "sparsefusion"] = "auto"
-    """Which system rebuilds the scene; auto is plain for now."""
+    """Which system rebuilds the scene; auto is nerfdiff for one photo without a camera, else plain for now."""
     variant: str | None = None
-    """A variant of the method (plain: classic, basic; diffusionerf: prior, geometric, geometric-prior; difix3d: plus, progressive, at-once, renders-only, per-step, base, filled)."""
+    """A variant of the method (plain: classic, basic; diffusionerf: prior, geometric, geometric-prior; difix3d: plus, progressive, at-once, renders-only, per-step, base, filled; nerfdiff: ngd, feedforward, sample-then-fit, sds, diffusion-only, pixelnerf; sparsefusion: distilled, eft, vldm)."""
     field: Literal["hashgrid", "triplane", "gaussians"] | None = None
     """What the scene is made of."""
     views: int | None = None
@@ -52,7 +52,7 @@ class Reconstruct:
     seed: int = 0
     """Same photos, seed and machine give the same bytes."""
     prior: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="ROLE=NAME[:WEIGHT]")] = ()
-    """Use another prior (a name from 'halfseen prior list', or a folder), or another weight for it."""
+    """Use another prior (a name from 'halfseen prior list', or a folder), or another weight for it (nerfdiff: how much of the field's rendering guides the next look, from 0 to 1)."""
     target_poses: Path | None = None
     """Cameras that difix3d's repaired views look from (JSON as for render --cameras; default: around the photos)."""
     fov: float | None = None
@@ -78,7 +78,7 @@ class Reconstruct:
             say("note: --budget was turned into a number of steps when the run began; that stays as it is")
         capture = api.load(*self.capture, layout=self.format)
         name = capture.folder.resolve().name if len(self.capture) == 1 else "photos"
-        out = self.out or api.default_out(name, self.method)
+        out = self.out or api.default_out(name, self.method, capture)
         watched = Fitting("fitting")
 
         def start(run: Run, estimate: Estimate | None) -> None:
@@ -117,7 +117,7 @@ class Reconstruct:
         _summary(run)
 
 
-# Seconds before the first step that are worth a word.
+# Seconds that no step costs and that are worth a word.
 _LONG = 5.0
 
 
@@ -138,7 +138,7 @@ def _announce(run: Run, estimate: Estimate | None) -> None:
     )
     if estimate is not None:
         peak, held = estimate.peak / 2**20, estimate.held / 2**20
-        first = f" ({duration(estimate.before)} before the first step)" if estimate.before >= _LONG else ""
+        first = f" ({duration(estimate.before)} however many steps)" if estimate.before >= _LONG else ""
         say(
             f"estimate: {duration(estimate.seconds)}{first} and {peak:.0f} MiB, of which the program holds {held:.0f} already"
         )

@@ -25,7 +25,7 @@ from halfseen.cameras import convert
 from halfseen.common.errors import UserError, from_os_error, quote
 from halfseen.common.jsonfile import Fields, read_json
 from halfseen.data import build
-from halfseen.data.capture import Capture, Picture, View
+from halfseen.data.capture import Capture, Picture, SharpMask, View
 from halfseen.images import color
 
 NAME = "abo"
@@ -112,7 +112,7 @@ def _mask(item: Path, number: int, picture: Picture) -> Picture:
         if path.is_file():
             found = build.picture(path)
             build.check_aspect((picture.width, picture.height), found, path.name)
-            return found
+            return SharpMask(found.path, found.width, found.height)
     raise UserError(
         f"view {number} of {quote(item.name)} has no mask",
         got=f"no {SEGMENTATION}/segmentation_{number}.jpg",

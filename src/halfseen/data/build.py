@@ -24,6 +24,8 @@ FOCAL_RANGE = (0.1, 1000.0)
 # COLMAP's guess for photos without EXIF, in longer sides.
 DEFAULT_FOCAL = 1.2
 MAX_COORDINATE = 1e12
+# What the name of a photo's mask has in the place of its suffix.
+MASK_BESIDE = ".mask.png"
 SPLIT_FILES = "train_test_split_*.json"
 
 
@@ -101,12 +103,14 @@ def picture(path: Path) -> PictureFile:
 
 
 def photos_in(folder: Path) -> list[Path]:
-    """Picture files directly in a folder, sorted by name; hidden files are skipped."""
-    return sorted(
+    """Picture files directly in a folder, sorted by name; hidden files are skipped, and PHOTO.mask.png beside a photo of that name."""
+    found = sorted(
         p
         for p in folder.iterdir()
         if p.suffix.lower() in io.PHOTO_SUFFIXES and p.is_file() and not p.name.startswith(".")
     )
+    masks = {p.stem + MASK_BESIDE for p in found}
+    return [p for p in found if p.name not in masks]
 
 
 def check_count(count: int, where: str) -> None:

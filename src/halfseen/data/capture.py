@@ -24,6 +24,8 @@ MAX_VIEWS = 20_000
 
 # A picture of what is known says so from here on.
 _WHITE = 0.5
+# Less than this and more than its rest are a lossy mask's noise: between levels 1 and 2 of 255.
+_NOTHING = 1.5 / 255
 
 Origin = Literal["captured", "generated"]
 # object: the mask is the thing itself and the rest is background. valid: the rest is unknown and must be ignored. evaluation: the
@@ -63,6 +65,22 @@ class NotWhite:
         if pixels.shape[-1] == 4:
             return pixels[..., 3]
         return (pixels < 1).any(-1).float()
+
+
+@dataclass(frozen=True)
+class SharpMask:
+    """A mask that was stored with loss: levels of at most 1 of 255 are 0, and of at least 254 are 1."""
+
+    path: Path
+    width: int
+    height: int
+
+    def read(self) -> Tensor:
+        return self.read_grey()
+
+    def read_grey(self) -> Tensor:
+        grey = io.read_grey(self.path)
+        return grey.masked_fill(grey < _NOTHING, 0.0).masked_fill(grey > 1 - _NOTHING, 1.0)
 
 
 @dataclass(frozen=True)
@@ -110,7 +128,7 @@ class VideoFrame:
         return self.read().mean(-1)
 
 
-Picture = PictureFile | PictureArray | VideoFrame | NotWhite
+Picture = PictureFile | PictureArray | VideoFrame | NotWhite | SharpMask
 
 
 @dataclass(frozen=True)

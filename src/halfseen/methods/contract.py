@@ -26,7 +26,7 @@ class Estimate:
     seconds: float
     peak: int  # bytes that the program will hold at most, itself included
     held: int  # bytes of these that it held before the fit
-    before: float = 0.0  # of these seconds, what passes before the first step
+    before: float = 0.0  # of these seconds, what passes however many steps there are
 
 
 class Reconstruct(Protocol):

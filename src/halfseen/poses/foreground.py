@@ -18,6 +18,8 @@ _RIMS, _TOUCHES = (0.04, 0.1, 0.16, 0.22, 0.28), 0.05
 _ROUNDS, _SIZE = 5, 384
 # Of the picture an object covers at least, and at most.
 _LEAST, _MOST = 0.01, 0.95
+# Pixels of a side at least; and numbers of each of OpenCV's two mixtures of five Gaussians.
+_LEAST_SIDE, _MIXTURE = 16, 65
 # Pixels of the ring by which specks are taken off, and how far from the middle a piece counts (half pictures).
 _SPECK, _MIDDLE = 3, 0.35
 
@@ -25,7 +27,15 @@ _SPECK, _MIDDLE = 3, 0.35
 def cut(photo: Tensor) -> Tensor:
     """Coverage [H, W] of the one object in a photo [H, W, 3] with everything else around it; always the same for one photo."""
     height, width = photo.shape[:2]
-    small = resize.resize(photo[..., :3], *resize.fit(width, height, _SIZE))
+    wide, high = resize.fit(width, height, _SIZE)
+    if min(wide, high) < _LEAST_SIDE:
+        raise UserError(
+            "the photo is too small or too narrow to tell an object from what is around it",
+            got=f"{width} x {height} pixels",
+            accepted=f"at least {_LEAST_SIDE} on the shorter side when the longer has {_SIZE} at most",
+            do="Give a mask (PHOTO.mask.png beside the photo, white where the object is) or a larger photo.",
+        )
+    small = resize.resize(photo[..., :3], wide, high)
     pixels = (small.numpy()[..., ::-1] * 255 + 0.5).astype(np.uint8).copy()
     found = np.zeros(pixels.shape[:2], np.uint8)
     for rim in _RIMS:
@@ -47,7 +57,7 @@ def _within(pixels: np.ndarray, rim: float) -> tuple[np.ndarray, float]:
     """The object within a frame [H, W], and the share of the frame's inner edge that it touches."""
     high, wide = pixels.shape[:2]
     left, top = max(1, round(rim * wide)), max(1, round(rim * high))
-    labels, back, fore = np.zeros((high, wide), np.uint8), np.zeros((1, 65)), np.zeros((1, 65))
+    labels, back, fore = np.zeros((high, wide), np.uint8), np.zeros((1, _MIXTURE)), np.zeros((1, _MIXTURE))
     # Its Gaussians begin at means drawn from a generator of OpenCV's own.
     cv2.setRNGSeed(0)
     cv2.grabCut(

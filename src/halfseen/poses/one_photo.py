@@ -27,8 +27,6 @@ _FOV, _DISTANCE, _ELEVATION = 50.0, 2.0, 20.0
 _FOVS = (1.0, 170.0)
 # A pixel belongs to the object from here on.
 _COVERED = 0.5
-# Beside NAME.jpg its mask may lie as NAME.mask.png.
-_MASK = ".mask.png"
 
 
 def posed(capture: Capture, fov: float | None, distance: float | None) -> Capture:
@@ -78,7 +76,7 @@ def _mask(view: View) -> tuple[Picture | None, str]:
     if view.mask is not None:
         return view.mask, "the object is cut out by its mask"
     path = view.image.path if isinstance(view.image, PictureFile) else None
-    beside = None if path is None else path.with_name(path.stem + _MASK)
+    beside = None if path is None else path.with_name(path.stem + build.MASK_BESIDE)
     if beside is not None and beside.is_file():
         found = build.picture(beside)
         build.check_aspect((view.image.width, view.image.height), found, beside.name)
@@ -106,7 +104,8 @@ def _camera(view: View, mask: Picture | None, angle: float, away: float) -> Came
     width, height = view.image.width, view.image.height
     focal = width / (2 * math.tan(math.radians(angle) / 2))
     coverage = view.image.read()[..., 3] if mask is None else mask.read_grey()
-    ray = _middle(coverage, width, height) - torch.tensor([width / 2, height / 2], dtype=torch.float64)
+    what = "transparency of the photo" if mask is None else "mask"
+    ray = _middle(coverage, width, height, what) - torch.tensor([width / 2, height / 2], dtype=torch.float64)
     towards = torch.nn.functional.normalize(torch.cat([ray / focal, torch.ones(1, dtype=torch.float64)]), dim=0)
     height_angle = math.radians(_ELEVATION)
     eye = away * torch.tensor([[math.cos(height_angle), 0.0, math.sin(height_angle)]], dtype=torch.float64)
@@ -118,15 +117,15 @@ def _camera(view: View, mask: Picture | None, angle: float, away: float) -> Came
     return cams.make(c2w, (focal, focal, width / 2, height / 2), (width, height))
 
 
-def _middle(coverage: Tensor, width: int, height: int) -> Tensor:
+def _middle(coverage: Tensor, width: int, height: int, what: str) -> Tensor:
     """Middle (x, y) of the rectangle around an object, in pixels of a picture of width x height."""
     shown = (coverage > _COVERED).nonzero().double()
     if len(shown) == 0:
         raise UserError(
-            "the mask leaves nothing of the photo",
-            got="a mask that is black everywhere",
-            accepted="white where the object is",
-            do="Correct the mask.",
+            f"the {what} leaves nothing of it",
+            got=f"{_COVERED:g} or less everywhere",
+            accepted="more where the object is: white in a mask, opaque in a photo",
+            do=f"Correct the {what}.",
         )
     middle = (shown.amin(0) + shown.amax(0) + 1).flip(0) / 2
     return middle * torch.tensor([width / coverage.shape[1], height / coverage.shape[0]], dtype=torch.float64)

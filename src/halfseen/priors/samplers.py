@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -65,10 +66,17 @@ def ancestral(
 
 
 def ancestral_plms(
-    denoiser: Denoiser, x: Tensor, steps: Sequence[NoiseLevel], *, rng: torch.Generator, cond: Cond = None
+    denoiser: Denoiser,
+    x: Tensor,
+    steps: Sequence[NoiseLevel],
+    *,
+    rng: torch.Generator,
+    cond: Cond = None,
+    most: float = math.inf,
 ) -> Tensor:
     """The hybrid of the released SparseFusion: noise guesses extrapolated as in `plms`, the first one averaged with a second look at where
-    it leads, and then the posterior's random step of `ancestral`. With n steps it looks n + 1 times.
+    it leads, and then the posterior's random step of `ancestral`. With n steps it looks n + 1 times. What is extrapolated stays within
+    [-most, most].
 
     Older guesses speak of noise that was drawn anew since. So the last look is taken as it is, where the released code extrapolates it
     too: with 30 steps that leaves an error of a third even where every guess is right.
@@ -87,7 +95,7 @@ def ancestral_plms(
             there = _posterior(x, x0, level, after, rng)
             second = eps_of(there, denoiser(there, after.expand(len(x)), cond), after)
             guesses, eps = [eps], (eps + second) / 2
-        x = _posterior(x, x0_of(x, eps, level), level, after, rng)
+        x = _posterior(x, x0_of(x, eps, level).clamp(-most, most), level, after, rng)
     return x0
 
 

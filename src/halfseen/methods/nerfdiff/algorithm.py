@@ -27,10 +27,9 @@ from halfseen.fields.contract import After, Field
 from halfseen.fields.optimiser import Adam
 from halfseen.fields.projection import Projection
 from halfseen.fields.triplane import Triplane
-from halfseen.images import color
 from halfseen.methods.contract import Method
 from halfseen.methods.nerfdiff import cdm, costing, distil, looking, object_prior, resolving, virtual
-from halfseen.methods.nerfdiff.config import VARIANTS, Config
+from halfseen.methods.nerfdiff.config import PAPER, PAPER_SIZE, VARIANTS, Config
 from halfseen.methods.nerfdiff.distil import Views
 from halfseen.methods.nerfdiff.looking import Looks
 from halfseen.methods.nerfdiff.object_prior import ObjectPrior
@@ -43,6 +42,8 @@ from halfseen.runs.snapshot import Knobs, Snapshot, State
 
 # Groups of a checkpoint: the virtual views, what the denoiser is told of them, what the refinement learns from, and numbers that are told.
 _VIEWS, _LOOKS, _LESSON, _TOLD = "views", "looks", "lesson", "told"
+# The time of the look by which agreement is judged.
+_HALFWAY = 0.5
 
 
 @dataclass
@@ -69,8 +70,7 @@ def reconstruct(
     tensors) of an earlier snapshot."""
     done, tensors = state or (0, None)
     prior = object_prior.load(cfg.prior, device)
-    back = capture.background or color.WHITE
-    shown = object_prior.shown(capture.views[0], back, prior.config.size, device)
+    shown = object_prior.shown(capture, prior.config.size, device)
     if not cfg.fits:
         found = object_prior.predicted(prior, shown, to_user, cfg.projection or cfg.fit.triplane)
         yield Snapshot(1, 1, "predict", found, {}, partial(_predicted, found), dict)
@@ -86,7 +86,7 @@ def reconstruct(
         told = None if tensors else object_prior.predicted(prior, shown, to_user, native)
         going = _begin(field, told, shown, capture, cfg, seed, tensors)
         yield from _WAYS[cfg.way](going, prior, cfg, seed, done)
-        tensors = _given(going, cfg)
+        tensors = _given(going, prior, cfg, seed)
     yield from _refined(capture, to_user, cfg, seed, device, done, tensors)
 
 
@@ -133,7 +133,7 @@ def _ngd(
             loss = _fitted(going, cfg, generator(seed, "nerfdiff/fit", step))
             if step == before + cfg.each:
                 going.views = distil.end(going.views, t, cfg.guidance, render)
-            yield _snapshot(going, cfg, step, loss)
+            yield from fit.shown(_snapshot(going, prior, cfg, seed, step, loss))
 
 
 def _sample_then_fit(
@@ -147,7 +147,8 @@ def _sample_then_fit(
         sampled = samplers.ddim(lambda z, level, cond=None: denoise(z, level).clamp(-1, 1), start, grid)
         going.views = replace(x, targets=sampled, images=sampled)
     for step in range(done + 1, cfg.distilled + 1):
-        yield _snapshot(going, cfg, step, _fitted(going, cfg, generator(seed, "nerfdiff/fit", step)))
+        loss = _fitted(going, cfg, generator(seed, "nerfdiff/fit", step))
+        yield from fit.shown(_snapshot(going, prior, cfg, seed, step, loss))
 
 
 def _sds(
@@ -161,12 +162,13 @@ def _sds(
         which, when = torch.rand(2, generator=rng).tolist()
         view, t = int(which * len(going.views.images)), grid[int(when * len(grid))]
         image = looking.rendered(going.field, going.looks, only=view)
-        eps = torch.randn(image.shape, generator=rng).to(image)
+        eps = cfg.guidance.temperature * torch.randn(image.shape, generator=rng).to(image)
         guess = _denoise(going, prior, cfg, only=view)(noised(image, eps, t), t).clamp(-1, 1)
         targets = going.views.targets.clone()
         targets[view] = guess[0]
         going.views = replace(going.views, targets=targets)
-        yield _snapshot(going, cfg, step, _fitted(going, cfg, rng, only=view))
+        loss = _fitted(going, cfg, rng, only=view)
+        yield from fit.shown(_snapshot(going, prior, cfg, seed, step, loss))
 
 
 _WAYS = {"ngd": _ngd, "sample-then-fit": _sample_then_fit, "sds": _sds}
@@ -195,7 +197,9 @@ def _fitted(going: Distillation, cfg: Config, rng: torch.Generator, only: int | 
     return {k: v.item() for k, v in loss.items()}
 
 
-def _snapshot(going: Distillation, cfg: Config, step: int, losses: dict[str, float]) -> Snapshot:
+def _snapshot(
+    going: Distillation, prior: ObjectPrior, cfg: Config, seed: int, step: int, losses: dict[str, float]
+) -> Snapshot:
     def state() -> State:
         return {
             "field": going.field.state(),
@@ -206,23 +210,26 @@ def _snapshot(going: Distillation, cfg: Config, step: int, losses: dict[str, flo
         }
 
     panels = partial(looking.panels, going.looks, going.views)
-    facts = _agreement(going) if step == cfg.distilled else {}
+    facts = _agreement(going, prior, cfg, seed) if step == cfg.distilled else {}
     return Snapshot(step, cfg.steps_in_all, "distil", going.field, losses, state, panels, facts=facts)
 
 
-def _agreement(going: Distillation) -> dict[str, float]:
-    """What the last targets differ in from the field's renderings of them: nothing, where all views agree."""
-    return {
-        "residual": float(
-            (going.views.targets - looking.rendered(going.field, going.looks, whole=True)).square().mean()
-        )
-    }
+def _agreement(going: Distillation, prior: ObjectPrior, cfg: Config, seed: int) -> dict[str, float]:
+    """What views differ in from the field's renderings of them: `residual`, the last targets, which are little else than renderings where
+    blends are whole and times end near 0; `residual_anew`, guesses from fresh noise at half of the time, which doubt what does not look
+    like an object."""
+    shown = looking.rendered(going.field, going.looks, whole=True)
+    level = cdm.levels(prior.config.cdm, _HALFWAY, _HALFWAY, 1)[0].to(prior.device).expand(len(shown))
+    eps = torch.randn(shown.shape, generator=generator(seed, "nerfdiff/anew")).to(shown)
+    guess = _denoise(going, prior, cfg)(noised(shown, eps, level), level).clamp(-1, 1)
+    pairs = {"residual": going.views.targets, "residual_anew": guess}
+    return {k: float((v - shown).square().mean()) for k, v in pairs.items()}
 
 
-def _given(going: Distillation, cfg: Config) -> State:
+def _given(going: Distillation, prior: ObjectPrior, cfg: Config, seed: int) -> State:
     """What the refinement begins with: the distilled planes, and renderings of them to learn from; and what is told of it."""
     lesson = looking.lesson(going.field, going.looks, cfg.lessons)
-    told = {k: torch.tensor(v, dtype=torch.float64) for k, v in _agreement(going).items()}
+    told = {k: torch.tensor(v, dtype=torch.float64) for k, v in _agreement(going, prior, cfg, seed).items()}
     return {**fit.begun(going.field), _LESSON: lesson.to_plain(), _TOLD: told}
 
 
@@ -270,15 +277,15 @@ def _predicted(field: Triplane | Projection) -> State:
 
 def after(cfg: Config, field: Field, capture: Capture, state: State, device: torch.device) -> After | None:
     """Of `diffusion-only`, a sample of the denoiser in the place of each rendering."""
-    del state
+    del state, device
     if cfg.way != "diffusion-only":
         return None
+    device = field.parameter_groups()[0]["params"][0].device
     prior = object_prior.load(cfg.prior, device)
-    shown = object_prior.shown(capture.views[0], capture.background or color.WHITE, prior.config.size, device)
+    shown = object_prior.shown(capture, prior.config.size, device)
     network = object_prior.denoiser(prior, cfg.prior)
-    return looking.Sampled(
-        network, levels(prior, cfg), shown, looking.witness(field, shown, capture), prior.config.size, prior.multiple
-    )
+    known = looking.witness(field, shown, capture)
+    return looking.Sampled(network, levels(prior, cfg), shown, known, prior.config.size, prior.multiple, cfg.guidance)
 
 
 METHOD = Method(
@@ -297,4 +304,6 @@ METHOD = Method(
     with_prior=resolving.with_prior,
     after=after,
     notes_of=resolving.notes_of,
+    paper=PAPER,
+    paper_size=PAPER_SIZE,
 )

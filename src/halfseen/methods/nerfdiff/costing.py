@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,9 @@ from halfseen.common import threads
 from halfseen.data.capture import Capture
 from halfseen.methods.contract import Estimate, OnCompile, Reconstruct
 from halfseen.methods.nerfdiff.config import Config
-from halfseen.methods.photometric import warming
+from halfseen.methods.photometric import cost, fit, warming
+from halfseen.methods.photometric.config import Config as FitConfig
+from halfseen.runs.snapshot import Knobs, Snapshot, State
 
 # Times, and steps of each, of the throwaway distillation that is timed; of the steps of a time the first is left out. Its views are few:
 # what views cost is as many times more as there are.
@@ -26,14 +29,29 @@ _MARGIN = 1.2
 def estimate(
     reconstruct: Reconstruct, capture: Capture, to_user: Similarity, cfg: Config, device: torch.device
 ) -> Estimate:
-    """Seconds and bytes, from a throwaway distillation of a few steps."""
+    """Seconds and bytes, from a throwaway distillation of a few steps and one of the refinement."""
     held = threads.memory_mib() or 0.0
     if not cfg.fits:
-        return Estimate(1.0, round(_MARGIN * held * _MIB), round(held * _MIB))
+        began = time.perf_counter()
+        for _ in reconstruct(capture, to_user, cfg, 0, device=device):
+            pass
+        return Estimate(time.perf_counter() - began, round(_MARGIN * held * _MIB), round(held * _MIB))
+    fixed, step = _distilling(reconstruct, capture, to_user, cfg, device)
+    found = _refining(capture, to_user, cfg, device) if cfg.refined else Estimate(0.0, 0, 0)
+    seconds = fixed + cfg.distilled * step + found.seconds
+    peak = max(threads.peak_memory_mib() or 0.0, _MARGIN * held, found.peak / _MIB)
+    return Estimate(seconds, round(peak * _MIB), round(held * _MIB), fixed + found.before)
+
+
+def _distilling(
+    reconstruct: Reconstruct, capture: Capture, to_user: Similarity, cfg: Config, device: torch.device
+) -> tuple[float, float]:
+    """(seconds of looks and of renderings of all views, which are as many whatever the steps; seconds of a step)."""
     guidance = replace(cfg.guidance, times=_TIMES, views=min(_VIEWS, cfg.guidance.views))
     more = cfg.guidance.views / guidance.views
-    steps = _TIMES * _EACH
-    trial = replace(cfg, guidance=guidance, steps=steps, refine=0.0)
+    # Looks are timed where they stand apart: in Algorithm 1. Score distillation looks at every step.
+    every = cfg.way == "sds"
+    trial = replace(cfg, way="sds" if every else "ngd", guidance=guidance, steps=_TIMES * _EACH, refine=0.0)
     began = time.perf_counter()
     marks = []
     for _ in reconstruct(capture, to_user, trial, 0, device=device):
@@ -41,11 +59,31 @@ def estimate(
     # The first step waits for the first renderings and the denoiser; the first of a later time for what ends one and begins the next.
     step = (marks[_EACH - 1] - marks[0]) / (_EACH - 1)
     each_time = max(0.0, marks[_EACH] - marks[_EACH - 1] - step)
-    before = more * max(0.0, marks[0] - began - step)
-    times = cfg.guidance.times if cfg.way == "ngd" else 1
-    seconds = before + cfg.steps_in_all * step + times * more * each_time
-    peak = max(threads.peak_memory_mib() or 0.0, _MARGIN * held)
-    return Estimate(seconds, round(peak * _MIB), round(held * _MIB), before)
+    times = 0 if every else cfg.guidance.times
+    return more * (max(0.0, marks[0] - began - step) + times * each_time), step
+
+
+def _refining(capture: Capture, to_user: Similarity, cfg: Config, device: torch.device) -> Estimate:
+    """What the refinement costs: a fit to the photo, and beside it the share of work on renderings."""
+
+    def fitted(
+        capture: Capture,
+        to_user: Similarity,
+        cfg: FitConfig,
+        seed: int,
+        *,
+        device: torch.device,
+        state: tuple[int, State] | None = None,
+    ) -> Generator[Snapshot, Knobs | None, None]:
+        del state
+        yield from fit.steps(fit.begin(capture, to_user, cfg, seed, device), cfg, seed, 0)
+
+    alone = cost.estimate(fitted, _same, lambda _, part: part, capture, to_user, cfg.fit, device)
+    return replace(alone, seconds=alone.before + (alone.seconds - alone.before) / (1 - cfg.share))
+
+
+def _same(part: FitConfig) -> FitConfig:
+    return part
 
 
 def warm_up(cfg: Config, capture: Capture, device: torch.device, on_compile: OnCompile, *, fresh: bool = True) -> None:

@@ -107,7 +107,15 @@ def _of_mesh(path: Path, order: Folder) -> Capture:
 
 def _shown(view: View, size: int, capture: Capture) -> View:
     """A view whose shorter side is `size`, over white where it is an object."""
-    longer = round(size * max(view.image.width, view.image.height) / min(view.image.width, view.image.height))
+    shorter = min(view.image.width, view.image.height)
+    if shorter < size:
+        raise UserError(
+            f"pictures of {quote(capture.folder.name)} are smaller than what is trained",
+            got=f"{view.image.width} x {view.image.height} pixels, size={size}",
+            accepted=f"{size} or more on the shorter side",
+            do=f"Train with --set size={shorter} or less, or take larger pictures.",
+        )
+    longer = round(size * max(view.image.width, view.image.height) / shorter)
     small, _ = loading.load_view(view, longer, color.WHITE)
     if small.mask is None or capture.on_background:
         return small

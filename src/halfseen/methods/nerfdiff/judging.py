@@ -59,7 +59,8 @@ class Judge:
 
     def denoiser(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         """Share of what renderings lack that is left after one look from noise of several times, and PSNR of renderings and samples."""
-        denoiser, out, known = cdm.denoiser_of(self.config.cdm, networks[CDM]), {}, self._told(networks[NERF])
+        denoiser, out = cdm.denoiser_of(self.config.cdm, networks[CDM]), {}
+        known, device = self._told(networks[NERF]), next(networks[CDM].parameters()).device
         for time in _TIMES:
             left = lacked = 0.0
             for number, (sample, told) in enumerate(zip(self._judged(), known, strict=True)):
@@ -69,7 +70,7 @@ class Judge:
                     self.config.cdm, cdm.level_at(self.config.cdm, torch.full((len(clean),), time))
                 )
                 x = noised(clean, torch.randn(clean.shape, generator=rng), level)
-                guess = denoiser(x, level, _cond(told, sample))
+                guess = denoiser(x.to(device), level.to(device), _cond(told, sample, device)).cpu()
                 left += float((guess - clean).square().mean())
                 lacked += float((told[:, cdm.RENDER] - clean).square().mean())
             out[f"left_{time}"] = left / lacked
@@ -83,12 +84,14 @@ class Judge:
 
     def _drawn(self, network: nn.Module, sample: Posed, told: Tensor, number: int) -> Tensor:
         """Samples [T, H, W, 3] of the denoiser alone at the judged views of a held-out object."""
-        levels = cdm.levels(self.config.cdm, _FIRST, _LAST, _STEPS)
+        device = next(network.parameters()).device
+        levels = [level.to(device) for level in cdm.levels(self.config.cdm, _FIRST, _LAST, _STEPS)]
         rng = generator(self.config.seed, "nerfdiff/sheet", number)
-        eps = torch.randn(told[:, cdm.RENDER].shape, generator=rng)
-        x = noised(told[:, cdm.RENDER], eps, levels[0].expand(len(told)))
+        begun = told[:, cdm.RENDER].to(device)
+        x = noised(begun, torch.randn(begun.shape, generator=rng).to(device), levels[0].expand(len(told)))
         denoiser = clipped(cdm.denoiser_of(self.config.cdm, network))
-        return (samplers.ddim(denoiser, x, levels, cond=_cond(told, sample)).movedim(1, -1) + 1) / 2
+        drawn = samplers.ddim(denoiser, x, levels, cond=_cond(told, sample, device))
+        return (drawn.cpu().movedim(1, -1) + 1) / 2
 
     def sheet(self, networks: Mapping[str, nn.Module]) -> Tensor:
         """Held-out objects: the photo; what is rendered, what is sampled where there is a denoiser, and what is true."""
@@ -128,5 +131,5 @@ class Judge:
         return self._held_told
 
 
-def _cond(told: Tensor, sample: Posed) -> dict[str, Tensor]:
-    return {cdm.CONDITION: told, cdm.PHOTO: 2 * sample.photo[None] - 1}
+def _cond(told: Tensor, sample: Posed, device: torch.device) -> dict[str, Tensor]:
+    return {cdm.CONDITION: told.to(device), cdm.PHOTO: 2 * sample.photo[None].to(device) - 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from halfseen.cameras import rays
 from halfseen.cameras.cameras import Cameras, concat
 from halfseen.common.rng import generator
 from halfseen.data.capture import Capture, Colour
+from halfseen.data.protocols import spread
 from halfseen.fields.contract import Field, Rendering
 from halfseen.images import color, resize
 from halfseen.methods.nerfdiff import cdm, conditions
@@ -165,10 +167,11 @@ def _picked(shows: Tensor, views: tuple[int, int], count: int, on_object: float,
 
 
 def lesson(field: Field, looks: Looks, count: int) -> Lesson:
-    """Renderings of the first few virtual views, to learn from."""
-    rgb = (rendered(field, looks, whole=True)[:count].movedim(1, -1) + 1) / 2
+    """Renderings of a few of the virtual views, evenly spread over them, to learn from."""
+    chosen = list(spread(range(len(looks.told)), min(count, len(looks.told))))
+    rgb = (torch.cat([rendered(field, looks, only=i, whole=True) for i in chosen]).movedim(1, -1) + 1) / 2
     weight = torch.ones(rgb.shape[:3])
-    return Lesson(rgb, weight, looks.cameras[list(range(len(rgb)))], torch.ones(len(rgb), dtype=torch.long))
+    return Lesson(rgb, weight, looks.cameras[chosen], torch.ones(len(rgb), dtype=torch.long))
 
 
 def panels(looks: Looks, views: Views) -> dict[str, Tensor]:
@@ -192,13 +195,19 @@ class Sampled:
     known: Witness
     size: int
     multiple: int  # of which sides of what the network takes are
+    guidance: Guidance
 
     def __call__(self, rendering: Rendering, camera: Cameras, back: Colour, /) -> Tensor:
         """Colours [H, W, 3] of a rendering at a camera of the box frame."""
+        device = self.shown.photo.device
         width, height = resize.fit(*camera.size(), self.size)
         wide, high = (max(self.multiple, s // self.multiple * self.multiple) for s in (width, height))
-        told = _told(_small(rendering, wide, high), camera.resized(wide, high), self.known)[None]
-        eps = torch.randn(told[:, cdm.RENDER].shape, generator=generator(0, "nerfdiff/sampled")).to(told)
+        there = camera.resized(wide, high).to(device)
+        told = _told(_small(rendering, wide, high, device), there, self.known)[None]
+        # The same noise at every view, or noise that follows from where the camera is.
+        where = 0 if self.guidance.shared_noise else zlib.crc32(camera.c2w.cpu().numpy().tobytes())
+        rng = generator(0, "nerfdiff/sampled", where)
+        eps = self.guidance.temperature * torch.randn(told[:, cdm.RENDER].shape, generator=rng).to(told)
         begun = noised(told[:, cdm.RENDER], eps, self.levels[0])
         photo = 2 * self.shown.photo[None] - 1
 
@@ -207,7 +216,7 @@ class Sampled:
             return denoised(self.network, told, photo, x, level).clamp(-1, 1)
 
         found = (samplers.ddim(denoise, begun, self.levels)[0].movedim(0, -1) + 1) / 2
-        return resize.resize(found, *camera.size()).clamp(0, 1)
+        return resize.resize(found.cpu(), *camera.size()).clamp(0, 1)
 
     @property
     def facts(self) -> dict[str, float]:
@@ -215,8 +224,8 @@ class Sampled:
         return {"post_calls": float(len(self.levels))}
 
 
-def _small(rendering: Rendering, wide: int, high: int) -> Rendering:
-    """A rendering at the denoiser's size."""
-    parts = {k: getattr(rendering, k) for k in ("rgb", "alpha", "mean_depth", "depth")}
+def _small(rendering: Rendering, wide: int, high: int, device: torch.device) -> Rendering:
+    """A rendering at the denoiser's size, on its device."""
+    parts = {k: getattr(rendering, k).to(device) for k in ("rgb", "alpha", "mean_depth", "depth")}
     small = {k: resize.resize(v if v.dim() == 3 else v[..., None], wide, high) for k, v in parts.items()}
     return Rendering(small["rgb"], small["depth"][..., 0], small["alpha"][..., 0], small["mean_depth"][..., 0])

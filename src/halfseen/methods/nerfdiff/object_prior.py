@@ -12,9 +12,9 @@ from halfseen.cameras.cameras import Cameras, make
 from halfseen.cameras.similarity import Similarity
 from halfseen.common import config as configs
 from halfseen.common.errors import UserError, quote
-from halfseen.data.capture import View
+from halfseen.data.capture import Capture, Picture, View
 from halfseen.fields import projection, triplane
-from halfseen.images import resize
+from halfseen.images import color, resize
 from halfseen.methods.nerfdiff import cdm, frame
 from halfseen.methods.nerfdiff.networks import CDM, NERF, ROLE, networks
 from halfseen.methods.nerfdiff.photo_to_field import PhotoToField
@@ -80,13 +80,15 @@ def denoiser(prior: ObjectPrior, name: str) -> Denoiser:
     return prior.denoiser
 
 
-def shown(view: View, back: tuple[float, float, float], size: int, device: torch.device) -> Shown:
-    """A photo of the box frame through a square camera at its place that looks at the box's middle, as training's cameras do."""
+def shown(capture: Capture, size: int, device: torch.device) -> Shown:
+    """The first photo of a capture of the box frame through a square camera at its place that looks at the box's middle, as training's
+    cameras do."""
+    view, back = capture.views[0], capture.background or color.WHITE
     assert view.camera is not None
     camera = view.camera
     eye = camera.centres[:1].double()
     pose = paths.look_at(eye, torch.zeros_like(eye), camera.up[:1].double())
-    half = _half_angle(view, pose)
+    half = _half_angle(view.camera, view.mask if capture.mask_role == "object" else None, pose)
     focal = size / (2 * half)
     there = make(pose, (focal, focal, size / 2, size / 2), (size, size))
     photo = _through(view, there, back)
@@ -94,17 +96,17 @@ def shown(view: View, back: tuple[float, float, float], size: int, device: torch
     return Shown(photo.movedim(-1, 0).to(device), there.to(torch.float32).to(device), to_box)
 
 
-def _half_angle(view: View, pose: Tensor) -> float:
+def _half_angle(camera: Cameras, mask: Picture | None, pose: Tensor) -> float:
     """Tangent of the half angle of the square camera: training's, unless the object would be far larger or smaller than there."""
     usual = 1 / (2 * SRN_FOCAL)
-    if view.mask is None or view.camera is None:
+    if mask is None:
         return usual
-    covered = (view.mask.read_grey() > _COVERED).nonzero().flip(-1)
+    covered = (mask.read_grey() > _COVERED).nonzero().flip(-1)
     if len(covered) == 0:
         return usual
-    fx, fy, cx, cy = view.camera.intrinsics[0].double()
+    fx, fy, cx, cy = camera.intrinsics[0].double()
     xy = (covered.double() + 0.5 - torch.stack([cx, cy])) / torch.stack([fx, fy])
-    local = torch.cat([xy, torch.ones_like(xy[:, :1])], 1) @ view.camera.c2w[0, :3, :3].double().T @ pose[0, :3, :3]
+    local = torch.cat([xy, torch.ones_like(xy[:, :1])], 1) @ camera.c2w[0, :3, :3].double().T @ pose[0, :3, :3]
     reach = float((local[:, :2] / local[:, 2:]).abs().max())
     return usual if _REACH[0] <= reach / usual <= _REACH[1] else reach / _USUAL
 

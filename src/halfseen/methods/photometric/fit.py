@@ -128,9 +128,14 @@ def steps(
         values = advance(fit, cfg, found | extra(step), step, phase)
         now = phase.before + step
         snapshot = Snapshot(now, total, phase.name, fit.field, values, partial(state, fit), partial(panels, fit))
+        yield from shown(snapshot)
+
+
+def shown(snapshot: Snapshot) -> Generator[Snapshot, Knobs | None, None]:
+    """A snapshot, again and again while whoever watches has paused."""
+    knobs = yield snapshot
+    while knobs is not None and knobs.paused:
         knobs = yield snapshot
-        while knobs is not None and knobs.paused:
-            knobs = yield snapshot
 
 
 def each(

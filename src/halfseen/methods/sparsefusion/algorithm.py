@@ -68,7 +68,7 @@ def reconstruct(
 ) -> Generator[Snapshot, Knobs | None, None]:
     """Fit a field to a loaded capture in the box frame, with a resolved config. `state` is (step, tensors) of an earlier snapshot."""
     done, tensors = state or (0, None)
-    prior = view_prior.load(cfg.prior, device)
+    prior = view_prior.load(cfg.prior, device, cfg.imagining.guidance)
     if cfg.way != "eft":
         view_prior.diffuses(prior, cfg.prior)
     seen = inputs.of(capture, prior.config.size, device)
@@ -180,7 +180,7 @@ def after(cfg: Config, field: Field, capture: Capture, state: State, device: tor
     del field, state
     if cfg.way == "distilled":
         return None
-    prior = view_prior.load(cfg.prior, device)
+    prior = view_prior.load(cfg.prior, device, cfg.imagining.guidance)
     return Shown(prior, inputs.of(capture, prior.config.size, device), cfg)
 
 

@@ -94,7 +94,8 @@ class AutoencoderTask:
 
     def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         """PSNR of held-out objects' pictures after the way there and back, and the spread of their latents."""
-        clean, net = self._judged(), networks[NETWORK]
+        net = networks[NETWORK]
+        clean = self._judged().to(next(net.parameters()).device)
         assert isinstance(net, autoencoder.Autoencoder)
         latents = net.distribution(2 * clean - 1)[0]
         shown = ((net.pictures(latents) + 1) / 2).clamp(0, 1)
@@ -103,7 +104,8 @@ class AutoencoderTask:
 
     def sheet(self, networks: Mapping[str, nn.Module]) -> Tensor:
         """Held-out pictures, and what comes back."""
-        clean, net = self._judged()[:: _HELD // 2][:_SHOWN], networks[NETWORK]
+        net = networks[NETWORK]
+        clean = self._judged()[:: _HELD // 2][:_SHOWN].to(next(net.parameters()).device)
         assert isinstance(net, autoencoder.Autoencoder)
         shown = (net.pictures(net.distribution(2 * clean - 1)[0]) + 1) / 2
         return torch.cat([torch.cat(list(p), 2) for p in (clean, shown)], 1).movedim(0, -1).clamp(0, 1)

@@ -28,6 +28,9 @@ class Imagining:
     looks: int = 4
     most: int = 50
     sampler: Literal["ddim", "ancestral-plms"] = "ddim"
+    # How much what photos tell counts beyond what the denoiser guesses when it is told nothing (1: just so; twice the looks otherwise);
+    # none: as the prior was trained.
+    guidance: float | None = None
     # Elevations of the orbit differ by so many radians.
     jitter: float = 0.17
     # What is compared: pictures, or their latents.
@@ -50,6 +53,7 @@ class Imagining:
         within("imagining.looks", self.looks, 1, 1000)
         within("imagining.most", self.most, 1, 1000)
         within("imagining.jitter", self.jitter, 0, 1.5)
+        within("imagining.guidance", self.guidance or 0.0, 0, 100)
         for name in ("weight", "looks_alike", "opacity", "silhouette"):
             within(f"imagining.{name}", getattr(self, name), 0, 1e6)
 

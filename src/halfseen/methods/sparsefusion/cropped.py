@@ -55,13 +55,14 @@ def shaken(crop: Crop, amount: float, rng: torch.Generator) -> Crop:
 
 def cut(pictures: Tensor, crop: Crop, size: int) -> Tensor:
     """The windows of pictures [V, C, H, W] at size x size; beyond a picture is 0."""
-    at = (torch.arange(size) + 0.5) / size - 0.5
-    x, y = (crop.middle[:, k, None] + at * crop.side[:, k, None] for k in (0, 1))
-    grid = torch.stack([x[:, None, :].expand(-1, size, -1), y[:, :, None].expand(-1, -1, size)], -1)
-    # Larger windows skip pixels: these are averaged first.
+    # Larger windows skip pixels: each pixel is the mean of as many looks across as it covers.
     shrink = max(1, round(float(crop.side[:, 0].max()) * pictures.shape[-1] / size))
-    small = F.avg_pool2d(pictures, shrink) if shrink > 1 else pictures
-    return F.grid_sample(small, 2 * grid - 1, align_corners=False, padding_mode="zeros")
+    fine = size * shrink
+    at = (torch.arange(fine) + 0.5) / fine - 0.5
+    x, y = (crop.middle[:, k, None] + at * crop.side[:, k, None] for k in (0, 1))
+    grid = torch.stack([x[:, None, :].expand(-1, fine, -1), y[:, :, None].expand(-1, -1, fine)], -1)
+    found = F.grid_sample(pictures, 2 * grid - 1, align_corners=False, padding_mode="zeros")
+    return F.avg_pool2d(found, shrink)
 
 
 def lenses(cameras: Cameras, crop: Crop) -> Tensor:

@@ -83,7 +83,7 @@ def estimate(
 
 
 def _seconds_of_a_look(cfg: Config, device: torch.device) -> float:
-    prior = view_prior.load(cfg.prior, device)
+    prior = view_prior.load(cfg.prior, device, cfg.imagining.guidance)
     side, channels = prior.side, prior.config.vldm.told
     told = torch.zeros(1, channels, side, side, device=device)
     times = []

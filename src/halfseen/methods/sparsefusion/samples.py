@@ -66,6 +66,12 @@ def to_plain(sample: Asked) -> dict[str, Tensor]:
     return {**query, "photos": sample.photos[0], "target": sample.target[0], "valid": sample.valid[0]}
 
 
+def on(sample: Asked, device: torch.device) -> Asked:
+    """The same on a device."""
+    query = Query(*(v.to(device) for v in vars(sample.query).values()))
+    return Asked(query, *(getattr(sample, k).to(device) for k in ("photos", "target", "valid")))
+
+
 def query_of(plain: dict[str, Tensor]) -> Query:
     """The queries of a batch."""
     return Query(**{k.removeprefix("query_"): v for k, v in plain.items() if k.startswith("query_")})

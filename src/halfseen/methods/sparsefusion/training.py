@@ -112,7 +112,8 @@ class SparseFusionTask:
         """PSNR of cells and of samples of held-out objects from two photos, and the share of a latent that is left after one look."""
         out: dict[str, list[float]] = {}
         left = dict.fromkeys(_TIMES, 0.0)
-        for number, held in enumerate(self._judged()):
+        device = next(networks[EFT].parameters()).device
+        for number, held in enumerate(samples.on(h, device) for h in self._judged()):
             cells, told, clean = self._told(networks, held)
             size = self.config.size // cells.shape[-1]
             wanted = F.avg_pool2d(held.target, size)
@@ -120,7 +121,7 @@ class SparseFusionTask:
             smooth = F.interpolate(cells, scale_factor=float(size), mode="bilinear", align_corners=False)
             out.setdefault("psnr_eft", []).append(_psnr(smooth, held.target))
             if self.config.stage != "eft":
-                back = (self.autoencoder.decode(clean) + 1) / 2
+                back = (self.autoencoder.to(clean.device).decode(clean) + 1) / 2
                 out.setdefault("psnr_back", []).append(_psnr(back.clamp(0, 1), held.target))
                 drawn = self._drawn(networks, told, number)
                 out.setdefault("psnr_sample", []).append(_psnr(drawn, held.target))
@@ -130,32 +131,35 @@ class SparseFusionTask:
         return means if self.config.stage == "eft" else means | {f"left_{t}": v for t, v in left.items()}
 
     def _left(self, networks: Mapping[str, nn.Module], told: Tensor, clean: Tensor, time: float, number: int) -> float:
-        level = vldm.levels(time, time, 1)[0].expand(len(clean))
-        eps = torch.randn(clean.shape, generator=generator(self.config.seed, "sparsefusion/judge", number))
+        level = vldm.levels(time, time, 1)[0].to(clean).expand(len(clean))
+        eps = torch.randn(clean.shape, generator=generator(self.config.seed, "sparsefusion/judge", number)).to(clean)
         denoise = vldm.denoiser_of(self.config.vldm, networks[VLDM])
         guess = denoise(noised(clean, eps, level), level, {vldm.CONDITION: told})
         return float((guess - clean).square().mean() / clean.square().mean())
 
     def _drawn(self, networks: Mapping[str, nn.Module], told: Tensor, number: int) -> Tensor:
         """A sample of each query [N, 3, s, s]."""
-        grid = vldm.levels(_FIRST, _LAST, _STEPS)
+        grid = [level.to(told) for level in vldm.levels(_FIRST, _LAST, _STEPS)]
         rng = generator(self.config.seed, "sparsefusion/sheet", number)
-        z = torch.randn(len(told), self.config.vldm.latent, *told.shape[-2:], generator=rng)
+        z = torch.randn(len(told), self.config.vldm.latent, *told.shape[-2:], generator=rng).to(told)
         denoise = vldm.denoiser_of(self.config.vldm, networks[VLDM])
         found = samplers.ddim(denoise, z, grid, cond={vldm.CONDITION: told})
         return ((self.autoencoder.decode(found) + 1) / 2).clamp(0, 1)
 
     def _told(self, networks: Mapping[str, nn.Module], held: Asked) -> tuple[Tensor, Tensor, Tensor]:
         """(cells, what the denoiser is told, clean latents) of held-out queries."""
-        side = self.config.size // self.autoencoder.config.factor
+        autoencoder = self.autoencoder.to(held.target.device)
+        side = self.config.size // autoencoder.config.factor
         found = networks[EFT](held.photos, held.query, side, side)
-        told = telling.told(self.config.vldm, self.autoencoder, held.photos, held.query, found)
-        return found.rgb, told, self.autoencoder.encode(2 * held.target - 1)
+        told = telling.told(self.config.vldm, autoencoder, held.photos, held.query, found)
+        return found.rgb, told, autoencoder.encode(2 * held.target - 1)
 
     def sheet(self, networks: Mapping[str, nn.Module]) -> Tensor:
         """Held-out objects: both photos; cells, samples and the truth of each query."""
         rows = []
-        for number, held in enumerate(self._judged()[:: max(1, len(self._judged()) // _SHOWN)]):
+        device = next(networks[EFT].parameters()).device
+        for number, asked in enumerate(self._judged()[:: max(1, len(self._judged()) // _SHOWN)]):
+            held = samples.on(asked, device)
             cells, told, _ = self._told(networks, held)
             large = F.interpolate(cells, held.target.shape[-2:], mode="bilinear", align_corners=False)
             shown = [large, held.target]

@@ -58,8 +58,8 @@ def described(name: str) -> Trained:
     return configs.from_plain(Trained, weights.load_for(name, ROLE).config["config"], f"{name}: config")
 
 
-def load(name: str, device: torch.device) -> ViewPrior:
-    """The prior of a name or a folder, with the autoencoder that it was trained beside."""
+def load(name: str, device: torch.device, guidance: float | None = None) -> ViewPrior:
+    """The prior of a name or a folder, with the autoencoder that it was trained beside; `guidance` in the place of its own."""
     stored = weights.load_for(name, ROLE)
     config = configs.from_plain(Trained, stored.config["config"], f"{name}: config")
     whole = any(k.startswith(f"{VLDM}.") for k in stored.weights)
@@ -71,9 +71,9 @@ def load(name: str, device: torch.device) -> ViewPrior:
     assert isinstance(eft, Eft)
     if not whole:
         return ViewPrior(config, eft, None, None, device)
-    return ViewPrior(
-        config, eft, vldm.denoiser_of(config.vldm, nets[VLDM]), latents.load(config.autoencoder, device), device
-    )
+    guided = config.vldm if guidance is None else replace(config.vldm, guidance=guidance)
+    denoiser = vldm.denoiser_of(guided, nets[VLDM])
+    return ViewPrior(config, eft, denoiser, latents.load(config.autoencoder, device), device)
 
 
 def diffuses(prior: ViewPrior, name: str) -> tuple[Denoiser, Autoencoder]:
@@ -149,7 +149,7 @@ def _sampled(
 
     if sampler == "ddim":
         return samplers.ddim(counted, z, grid, cond=cond)
-    return samplers.ancestral_plms(counted, z, grid, rng=rng, cond=cond)
+    return samplers.ancestral_plms(counted, z, grid, rng=rng, cond=cond, most=vldm.MOST)
 
 
 def fresh(seed: int, name: str, step: int = 0) -> torch.Generator:

@@ -22,7 +22,7 @@ from halfseen.priors.schedules import offset_cosine
 # to be trusted.
 CONDITION = "told"
 # Latents are within these bounds (released code), and times of training end before there is nothing left.
-_MOST, _LAST_TIME = 10.0, 0.999
+MOST, _LAST_TIME = 10.0, 0.999
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def denoiser_of(config: Config, network: nn.Module) -> Denoiser:
         if config.guidance != 1:
             alone = guess(x, level, torch.zeros_like(told))
             eps = alone + config.guidance * (eps - alone)
-        return x0_of(x, eps, level).clamp(-_MOST, _MOST)
+        return x0_of(x, eps, level).clamp(-MOST, MOST)
 
     return denoise
 

@@ -1,0 +1,156 @@
+"""What a field and a denoiser see of virtual views: renderings of a part and of the whole, which rays a step draws, what is handed on, and
+that a denoiser which knows the truth brings a real field there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from halfseen.cameras import cameras as cams
+from halfseen.cameras import paths
+from halfseen.cameras.similarity import Similarity
+from halfseen.common.rng import generator
+from halfseen.data.capture import Capture, PictureArray, View
+from halfseen.fields import samplers, triplane
+from halfseen.fields.optimiser import Adam
+from halfseen.methods.nerfdiff import cdm, distil, frame, looking, object_prior, virtual
+from halfseen.methods.nerfdiff.config import Guidance
+from halfseen.methods.nerfdiff.looking import Looks
+from halfseen.metrics.image import psnr
+from halfseen.priors.schedules import continuous_cosine
+from halfseen.worlds.layouts import SRN_FOCAL
+
+SIZE, VIEWS = 24, 6
+GUIDANCE = Guidance(views=VIEWS, rays=256)
+
+
+@pytest.fixture(scope="module")
+def seen() -> tuple[triplane.Triplane, Looks, Capture]:
+    """A small triplane, half of whose cells are empty, and what is seen of it around a photo of a disc."""
+    at = torch.tensor([[1.1, -1.4, 0.8]], dtype=torch.float64)
+    up = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    f = SRN_FOCAL * SIZE
+    camera = cams.make(paths.look_at(at, torch.zeros_like(at), up), (f, f, SIZE / 2, SIZE / 2), (SIZE, SIZE))
+    y, x = torch.meshgrid(*(torch.linspace(-1, 1, SIZE),) * 2, indexing="ij")
+    mask = ((x**2 + y**2) < 0.2).float()
+    photo = torch.lerp(torch.ones(SIZE, SIZE, 3), torch.tensor([0.8, 0.2, 0.1]), mask[..., None])
+    view = View("photo", PictureArray(photo), camera, mask=PictureArray(mask))
+    capture = Capture((view,), "photos", None, mask_role="object", background=(1.0, 1.0, 1.0))  # type: ignore[arg-type]
+    shown = object_prior.shown(capture, SIZE, torch.device("cpu"))
+    config = triplane.Config(
+        channels=8, side=16, bounded=True, sampling=samplers.Sampling("proposed", uniform=16, resampled=16)
+    )
+    begun = triplane.create(Similarity.identity(), config, 0, torch.device("cpu"))
+    field = triplane.of_planes(
+        begun.planes.detach() + 0.5 * torch.randn(begun.planes.shape, generator=generator(0, "planes")),
+        begun.weights,
+        frame.to_world(shown.camera, float(at.norm())).inverse(),
+        Similarity.identity(),
+        config,
+    )
+    cameras = virtual.around(shown.camera, "train-like", VIEWS, 0).to(torch.float32)
+    return field, looking.of(field, cameras, shown, capture), capture
+
+
+def test_what_is_looked_for_is_rendered_as_it_is_in_the_whole(
+    seen: tuple[triplane.Triplane, Looks, Capture],
+) -> None:
+    field, looks, _ = seen
+    whole = looking.rendered(field, looks, whole=True)
+    # Views are told to show nothing but in their middles.
+    told = looks.told.clone()
+    told[:, cdm.ALPHA] = -1
+    told[:, cdm.ALPHA, 8:14, 10:16] = 1
+    looks = replace(looks, told=told)
+    part, near = looking.rendered(field, looks), looking._near(looks, None)
+    assert bool(near[:, 8:14, 10:16].all())
+    assert 0.05 < float(near.float().mean()) < 0.95
+    torch.testing.assert_close(part.movedim(1, -1)[near], whole.movedim(1, -1)[near])
+    assert bool((part.movedim(1, -1)[~near] == 1).all()), "elsewhere is what is behind"
+    for i in (0, VIEWS - 1):
+        torch.testing.assert_close(looking.rendered(field, looks, only=i, whole=True), whole[i : i + 1])
+
+
+@pytest.mark.parametrize("on_object", [0.0, 0.9])
+def test_a_pinned_photo_has_its_share_of_the_rays(on_object: float) -> None:
+    """One picture among V + 1 where rays are anywhere; and none that is not asked for."""
+    shows = torch.zeros(VIEWS + 1, SIZE, SIZE, dtype=torch.bool)
+    shows[:, 4:12, 6:18] = True
+    count = 20_000
+    picked = looking._picked(shows, (0, VIEWS + 1), count, on_object, generator(0, "picked"))
+    view = picked // SIZE**2
+    share = float((view == VIEWS).float().mean())
+    assert share == pytest.approx(1 / (VIEWS + 1), abs=0.02)
+    inside = float(shows.flatten()[picked].float().mean())
+    anywhere = float(shows.float().mean())
+    assert inside == pytest.approx(on_object + (1 - on_object) * anywhere, abs=0.02)
+    alone = looking._picked(shows, (0, VIEWS), count, on_object, generator(0, "picked"))
+    assert int((alone // SIZE**2).max()) == VIEWS - 1
+
+
+def test_what_is_handed_on_goes_all_around(seen: tuple[triplane.Triplane, Looks, Capture]) -> None:
+    field, looks, _ = seen
+    found = looking.lesson(field, looks, 3)
+    whole = (looking.rendered(field, looks, whole=True).movedim(1, -1) + 1) / 2
+    which = [next(i for i in range(VIEWS) if torch.equal(found.cameras.c2w[k], looks.cameras.c2w[i])) for k in range(3)]
+    assert which == sorted(set(which))
+    assert which[0] < VIEWS / 3
+    assert which[-1] >= 2 * VIEWS / 3
+    for k, i in enumerate(which):
+        torch.testing.assert_close(found.rgb[k], whole[i])
+    assert len(looking.lesson(field, looks, 100).rgb) == VIEWS
+
+
+def test_a_valid_mask_is_not_taken_for_the_object(seen: tuple[triplane.Triplane, Looks, Capture]) -> None:
+    capture = seen[2]
+    usual = 1 / (2 * SRN_FOCAL)
+    small = View("s", capture.views[0].image, capture.views[0].camera, mask=PictureArray(torch.zeros(SIZE, SIZE)))
+    dot = small.mask.pixels.clone()  # type: ignore[union-attr]
+    dot[11:13, 11:13] = 1
+    views = (replace(small, mask=PictureArray(dot)),)
+    near, far = (
+        object_prior.shown(replace(capture, views=views, mask_role=role), SIZE, torch.device("cpu"))
+        for role in ("object", "valid")
+    )
+
+    def half(shown: object_prior.Shown) -> float:
+        return SIZE / (2 * float(shown.camera.intrinsics[0, 0]))
+
+    assert half(far) == pytest.approx(usual)
+    assert half(near) < 0.5 * usual
+
+
+def test_an_oracle_brings_a_field_to_the_truth(seen: tuple[triplane.Triplane, Looks, Capture]) -> None:
+    """A denoiser that knows the true views: after every time the field is nearer to them, and in the end as near as a fit comes."""
+    field, looks, _ = seen
+    target = torch.full_like(looks.rendered, 1.0)
+    rows = torch.linspace(-1, 1, SIZE)
+    disc = (rows[:, None] ** 2 + rows[None, :] ** 2) < 0.25  # a ball looks the same from everywhere
+    for channel, value in enumerate((-0.6, 0.2, 0.7)):
+        target[:, channel][:, disc] = value
+    blind = replace(looks, photo=target[:1])
+    optimiser = Adam(field.parameter_groups())
+    cfg = replace(GUIDANCE, on_object=0.5)
+
+    def render() -> Tensor:
+        return looking.rendered(field, blind, shown=target)
+
+    def score() -> float:
+        shown = looking.rendered(field, blind, whole=True).movedim(1, -1)
+        return psnr((shown.flatten(0, 2) + 1) / 2, (target.movedim(1, -1).flatten(0, 2) + 1) / 2)
+
+    views = distil.start(render(), cfg, generator(0, "oracle"))
+    scores = [score()]
+    for number, t in enumerate(torch.linspace(0.95, 0.02, 4)):
+        level = continuous_cosine(t[None])
+        views = distil.begin(views, level, cfg, lambda z, level: target, render)
+        for step in range(40):
+            looking.error(field, blind, views.targets, cfg, generator(number, "fit", step)).backward()
+            optimiser.step(1.0)
+        views = distil.end(views, level, cfg, render)
+        scores.append(score())
+    assert scores == sorted(scores), scores
+    assert scores[-1] > scores[0] + 6, scores
