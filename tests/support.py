@@ -17,11 +17,21 @@ from halfseen.cameras.lens import PINHOLE, Lens
 from halfseen.cli.main import main
 from halfseen.common.rng import generator
 from halfseen.data.capture import Capture, Depth, PictureArray, Points, Split, View
+from halfseen.worlds.layouts import SRN_FOCAL
+
+_UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 
 # World points that every camera of `dotted` sees, each drawn in its own colour channel.
 POINTS = torch.tensor([[0.25, 0.1, 0.05], [-0.3, -0.05, 0.2], [0.05, -0.25, -0.15]], dtype=torch.float64)
 # Radius of a drawn dot in pixels (standard deviation).
 SPOT = 1.6
+
+
+def looking_from(eye: tuple[float, float, float], size: int = 16) -> Cameras:
+    """A camera that looks at the origin, as SRN's."""
+    at = torch.tensor([eye], dtype=torch.float64)
+    f = SRN_FOCAL * size
+    return cams.make(paths.look_at(at, torch.zeros_like(at), _UP), (f, f, size / 2, size / 2), (size, size))
 
 
 def random_poses(count: int, seed: int) -> Tensor:

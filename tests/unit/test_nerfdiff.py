@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support import looking_from
 from torch import Tensor
 
 from halfseen.cameras import cameras as cams
-from halfseen.cameras import paths, rays
-from halfseen.cameras.cameras import Cameras
+from halfseen.cameras import rays
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
 from halfseen.fields import samplers
@@ -23,17 +23,7 @@ from halfseen.methods.nerfdiff.training_config import Config as TrainingConfig
 from halfseen.priors.contract import NoiseLevel, eps_of, noised
 from halfseen.priors.networks import unet
 from halfseen.priors.schedules import continuous_cosine
-from halfseen.worlds.layouts import SRN_FOCAL
 from halfseen.worlds.objects import Order, as_views, of_world
-
-UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
-
-
-def looking_from(eye: tuple[float, float, float], size: int = 16) -> Cameras:
-    """A camera that looks at the origin, as SRN's."""
-    at = torch.tensor([eye], dtype=torch.float64)
-    f = SRN_FOCAL * size
-    return cams.make(paths.look_at(at, torch.zeros_like(at), UP), (f, f, size / 2, size / 2), (size, size))
 
 
 def test_both_rivals_have_as_many_parameters() -> None:

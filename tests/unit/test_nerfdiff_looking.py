@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support import looking_from
 from torch import Tensor
 
-from halfseen.cameras import cameras as cams
-from halfseen.cameras import paths
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.rng import generator
 from halfseen.data.capture import Capture, PictureArray, View
@@ -30,10 +29,7 @@ GUIDANCE = Guidance(views=VIEWS, rays=256)
 @pytest.fixture(scope="module")
 def seen() -> tuple[triplane.Triplane, Looks, Capture]:
     """A small triplane, half of whose cells are empty, and what is seen of it around a photo of a disc."""
-    at = torch.tensor([[1.1, -1.4, 0.8]], dtype=torch.float64)
-    up = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
-    f = SRN_FOCAL * SIZE
-    camera = cams.make(paths.look_at(at, torch.zeros_like(at), up), (f, f, SIZE / 2, SIZE / 2), (SIZE, SIZE))
+    camera = looking_from((1.1, -1.4, 0.8), SIZE)
     y, x = torch.meshgrid(*(torch.linspace(-1, 1, SIZE),) * 2, indexing="ij")
     mask = ((x**2 + y**2) < 0.2).float()
     photo = torch.lerp(torch.ones(SIZE, SIZE, 3), torch.tensor([0.8, 0.2, 0.1]), mask[..., None])
@@ -47,7 +43,7 @@ def seen() -> tuple[triplane.Triplane, Looks, Capture]:
     field = triplane.of_planes(
         begun.planes.detach() + 0.5 * torch.randn(begun.planes.shape, generator=generator(0, "planes")),
         begun.weights,
-        frame.to_world(shown.camera, float(at.norm())).inverse(),
+        frame.to_world(shown.camera, float(camera.centres.norm())).inverse(),
         Similarity.identity(),
         config,
     )

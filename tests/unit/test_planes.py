@@ -6,11 +6,10 @@ import math
 
 import pytest
 import torch
+from support import looking_from
 from torch import Tensor
 
-from halfseen.cameras import cameras as cams
 from halfseen.cameras import paths, rays
-from halfseen.cameras.cameras import Cameras
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.rng import generator
 from halfseen.fields import batched, decoder, planes, projection, samplers, triplane, volume
@@ -24,13 +23,6 @@ DECODER = decoder.Config(
 )
 SAMPLING = samplers.Sampling("proposed", uniform=48, resampled=48, least_weight=0.0)
 UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
-
-
-def looking_from(eye: tuple[float, float, float], size: int = 16) -> Cameras:
-    """A camera that looks at the origin, as SRN's."""
-    at = torch.tensor([eye], dtype=torch.float64)
-    f = SRN_FOCAL * size
-    return cams.make(paths.look_at(at, torch.zeros_like(at), UP), (f, f, size / 2, size / 2), (size, size))
 
 
 def some_planes(batch: int, seed: int = 0) -> tuple[Tensor, dict[str, Tensor]]:

@@ -45,3 +45,34 @@ def test_depth_is_read_as_a_share_and_objects_apart_from_scenes():
     share = aims["geometric + prior, depth error as a share of geometric's"]
     assert share["value"] == pytest.approx(0.5)
     assert share["met"]
+
+
+def test_claims_of_objects_from_one_photo_are_read_as_their_aims_say():
+    """Each number by its own row's base; cars and chairs apart; agreement beside what was sampled apart."""
+    found = []
+    for scene, gain in (("object-cars-0", 1.0), ("object-chairs-0", 2.0), ("mesh-folder-car", 3.0)):
+        for row, base, psnr, flip, swd, residual in (
+            ("pixelnerf", "", 18.0, 0.2, 4.0, None),
+            ("feedforward", "pixelnerf", 18.0 + gain, 0.1, 3.0, None),
+            ("sample-then-fit", "feedforward", 18.0, 0.1, 2.0, 0.04),
+            ("ngd", "feedforward", 17.8 + gain, 0.08, 1.5, 0.01),
+        ):
+            metrics = {"psnr": psnr, "flip": flip, "swd": swd, "swd_floor": 1.0}
+            metrics |= {} if residual is None else {"residual": residual}
+            metrics |= {"psnr_unsharp": 19.0, "swd_unsharp": 1.2, "psnr_noise": 19.0, "swd_noise": 1.9}
+            found.append({"row": row, "way": {"base": base}, "scene": scene, "seed": 0, "views": 1, "metrics": metrics})
+    aims = {a["aim"]: a for a in tables.aims(found)}
+
+    def value(words: str) -> float:
+        return float(aims[words]["value"])
+
+    assert value("NGD, SWD beyond the floor as a share of feed-forward's") == pytest.approx(0.25)
+    assert value("NGD, FLIP as a share of feed-forward's") == pytest.approx(0.8)
+    assert value("NGD beside feed-forward, PSNR in dB") == pytest.approx(-0.2)
+    assert value("NGD over pixelNeRF, PSNR in dB, cars") == pytest.approx(0.8)
+    assert value("feed-forward over pixelNeRF, PSNR in dB, chairs") == pytest.approx(2.0)
+    assert value("NGD, what views differ in from the field as a share of sample-then-fit's") == pytest.approx(0.25)
+    sharpened = aims["NGD over feed-forward with the tuned unsharp mask, SWD"]
+    assert sharpened["value"] == pytest.approx(0.3)
+    assert not sharpened["met"]
+    assert aims["NGD over feed-forward with matched noise, SWD"]["met"]

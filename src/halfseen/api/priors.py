@@ -239,7 +239,8 @@ def _config(chosen: Recipe, out: Path, settings: tuple[str, ...], begin: str | P
         plain = dict(weights.load(begin).config["config"])
     else:
         plain = configs.to_plain(chosen.own)
-    return configs.apply_overrides(configs.from_plain(chosen.config, plain, "training.json: config"), settings)
+    asked: Any = configs.apply_overrides(configs.from_plain(chosen.config, plain, "training.json: config"), settings)
+    return chosen.completed(asked)
 
 
 def _stored(folder: Path) -> dict[str, Any]:

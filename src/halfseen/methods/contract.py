@@ -94,6 +94,10 @@ class Data:
     held_out: str  # what it is judged on
 
 
+def _as_it_is(config: Any) -> Any:
+    return config
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a prior is trained: what `halfseen prior train NAME` repeats."""
@@ -105,6 +109,8 @@ class Recipe:
     networks: Callable[[Any], Mapping[str, nn.Module]]  # untrained, by the same config
     data_of: Callable[[Any], Data]  # what a config learns from
     start: Any = None  # a config to begin with other than the defaults of `config`
+    # What a config becomes when a training begins or goes on: files that it names are told by what is in them.
+    completed: Callable[[Any], Any] = _as_it_is
 
     @property
     def own(self) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from halfseen.common.rng import generator
 from halfseen.data.protocols import SRN_INPUTS, SRN_VIEWS
 from halfseen.methods.nerfdiff import cdm, renderings, samples
+from halfseen.methods.nerfdiff.config import Guidance
 from halfseen.methods.nerfdiff.networks import CDM, NERF
 from halfseen.methods.nerfdiff.samples import Posed
 from halfseen.methods.nerfdiff.sources import kinds, to_be_judged_by, to_learn_from
@@ -26,10 +27,10 @@ from halfseen.worlds.objects import as_views
 _HELD, _JUDGED = 6, (0, 49, 104, 149, 199)
 # Objects of each family whose pictures make the mean picture.
 _MEAN = 16
-# Held-out objects of a sheet, steps of its samples, and times at which the denoiser is judged.
-_SHOWN, _STEPS, _TIMES = 8, 25, (0.2, 0.4, 0.6, 0.8)
-# Times that samples begin and end at.
-_FIRST, _LAST = 0.95, 0.02
+# Held-out objects of a sheet, and times at which the denoiser is judged.
+_SHOWN, _TIMES = 8, (0.2, 0.4, 0.6, 0.8)
+# Samples have the times of Algorithm 1.
+_SAMPLED = Guidance()
 
 
 class Judge:
@@ -84,8 +85,8 @@ class Judge:
 
     def _drawn(self, network: nn.Module, sample: Posed, told: Tensor, number: int) -> Tensor:
         """Samples [T, H, W, 3] of the denoiser alone at the judged views of a held-out object."""
-        device = next(network.parameters()).device
-        levels = [level.to(device) for level in cdm.levels(self.config.cdm, _FIRST, _LAST, _STEPS)]
+        device, times = next(network.parameters()).device, _SAMPLED
+        levels = [level.to(device) for level in cdm.levels(self.config.cdm, times.first, times.last, times.times)]
         rng = generator(self.config.seed, "nerfdiff/sheet", number)
         begun = told[:, cdm.RENDER].to(device)
         x = noised(begun, torch.randn(begun.shape, generator=rng).to(device), levels[0].expand(len(told)))

@@ -54,11 +54,17 @@ def field_config(cfg: Config) -> kinds.Config:
 def notes_of(cfg: Config) -> tuple[str, ...]:
     """At which sizes the prior and the photo work."""
     size = f"{cfg.prior_size} x {cfg.prior_size} px"
+    steps: tuple[str, ...] = ()
+    if cfg.fits and cfg.steps_in_all != cfg.steps:
+        steps = (
+            f"{cfg.steps} steps become {cfg.steps_in_all}: {cfg.each} at each of {cfg.guidance.times} times, and {cfg.refined} more",
+        )
     if cfg.refined:
         return (
             f"the prior works at {size}; in the last {cfg.refined} steps the photo refines the result at the work size",
+            *steps,
         )
-    return (f"the prior works at {size}, and so does all of the result",)
+    return (f"the prior works at {size}, and so does all of the result", *steps)
 
 
 def with_prior(cfg: Config, role: str, name: str, weight: float | None) -> Config:

@@ -8,13 +8,29 @@ import torch
 
 from halfseen.common import config as configs
 from halfseen.common.errors import UserError, quote
+from halfseen.common.files import sha256
 from halfseen.methods.sparsefusion import autoencoding
 from halfseen.priors import weights
 from halfseen.priors.networks.autoencoder import Autoencoder
+from halfseen.priors.weights import file_of
 
 
-def load(name: str, device: torch.device) -> Autoencoder:
-    """The autoencoder of a name or a folder, frozen; its scale follows from the spread that its card states."""
+def same(name: str, wanted: str) -> None:
+    """Refuse an autoencoder with other weights than the one that was learned with: latents would mean something else."""
+    found = sha256(file_of(name)) if wanted else ""
+    if found != wanted:
+        raise UserError(
+            f"the autoencoder {quote(name)} is not the one that was trained with",
+            got=f"sha256 {found[:12]}",
+            accepted=f"sha256 {wanted[:12]}",
+            do="Put the other one in its place, or train anew.",
+        )
+
+
+def load(name: str, device: torch.device, wanted: str = "") -> Autoencoder:
+    """The autoencoder of a name or a folder, frozen, and if it is said with the `wanted` hash of its weights; its scale follows from the
+    spread that its card states."""
+    same(name, wanted)
     stored = weights.load_for(name, autoencoding.ROLE)
     config = configs.from_plain(autoencoding.Config, stored.config["config"], f"{name}: config")
     spread = float(stored.config.get("held_out", {}).get(autoencoding.SPREAD, 0.0))

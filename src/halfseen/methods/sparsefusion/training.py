@@ -9,6 +9,7 @@ transformer, unless a stage trains one of them alone. Sample p of the stream fol
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from statistics import fmean
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from halfseen.common.files import sha256
 from halfseen.common.rng import generator, untouched
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.sparsefusion import latents, samples, telling, vldm
@@ -26,6 +28,7 @@ from halfseen.metrics.image import psnr
 from halfseen.priors import samplers
 from halfseen.priors.contract import Batch, noised
 from halfseen.priors.networks.autoencoder import Autoencoder
+from halfseen.priors.weights import file_of
 from halfseen.worlds.objects import Objects, Order, as_views, of_world
 
 NAME, ROLE = "sparsefusion-objects", "views"
@@ -200,6 +203,14 @@ def networks(config: Config) -> Mapping[str, nn.Module]:
     return out
 
 
+def completed(config: Config) -> Config:
+    """The config with the hash of its autoencoder, which has to be the one that was learned with."""
+    if config.stage == "eft":
+        return config
+    latents.same(config.autoencoder, config.autoencoder_is)
+    return replace(config, autoencoder_is=sha256(file_of(config.autoencoder)))
+
+
 SPARSEFUSION = Recipe(
     name=NAME,
     role=ROLE,
@@ -211,4 +222,5 @@ SPARSEFUSION = Recipe(
         "No photo, scan or mesh of anybody was used.",
         "objects of purpose validation, two photos and three other views of each",
     ),
+    completed=completed,
 )

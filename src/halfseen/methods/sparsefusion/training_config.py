@@ -17,8 +17,9 @@ class Config:
 
     eft: eft.Config = field(default_factory=eft.Config)
     vldm: vldm.Config = field(default_factory=vldm.Config)
-    # A shipped name, or a folder.
+    # A shipped name, or a folder; and the hash of its weights, which is written down when a training begins.
     autoencoder: str = "autoencoder-f4"
+    autoencoder_is: str = ""
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=40_000, batch=8, lr=5e-4, lr_end=2e-5, save_every=250)
     )

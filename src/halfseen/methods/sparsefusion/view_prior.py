@@ -73,7 +73,8 @@ def load(name: str, device: torch.device, guidance: float | None = None) -> View
         return ViewPrior(config, eft, None, None, device)
     guided = config.vldm if guidance is None else replace(config.vldm, guidance=guidance)
     denoiser = vldm.denoiser_of(guided, nets[VLDM])
-    return ViewPrior(config, eft, denoiser, latents.load(config.autoencoder, device), device)
+    autoencoder = latents.load(config.autoencoder, device, config.autoencoder_is)
+    return ViewPrior(config, eft, denoiser, autoencoder, device)
 
 
 def diffuses(prior: ViewPrior, name: str) -> tuple[Denoiser, Autoencoder]:
