@@ -92,6 +92,7 @@ ABLATIONS: dict[str, tuple[Row, ...]] = {
         _guided("order pre, blend 0.9", "guidance.blend=0.9", "guidance.order=pre"),
         _guided("order literal, blend 0.9", "guidance.blend=0.9", "guidance.order=literal"),
         _guided("blend by gamma 10", "guidance.gamma=10"),
+        _guided("whole noise (temperature 1)", "guidance.temperature=1"),
         _guided("noise of each view", "guidance.shared_noise=false"),
         _guided("photo not pinned", "guidance.pin_source=false"),
         Row("diffusion only", "nerfdiff", "diffusion-only", base="feedforward"),
