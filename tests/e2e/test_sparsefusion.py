@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from support import cli
 import halfseen as hs
 from halfseen.cameras.cameras import Cameras
 from halfseen.data import transforms_write
+from halfseen.data.capture import PictureArray
 from halfseen.methods.sparsefusion import algorithm, latents, looking, view_prior
 from halfseen.metrics.image import psnr
 from halfseen.runs import record
@@ -111,6 +113,31 @@ def test_a_run_ends_and_renders_on_every_field(chair: Path, objects: Path, tmp_p
     assert len(list((tmp_path / "frames" / "rgb").glob("*.png"))) == 2
     config = json.loads((tmp_path / "r" / "config.json").read_text())
     assert any("no held-out camera is used" in note for note in config["assumed"])
+
+
+def test_photos_that_do_not_say_what_is_the_object_are_cut_out(
+    objects: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By GrabCut, or by a mask beside the photo; and the run says so."""
+    made = sample.capture(by_name("cars"), 3, layout="hemisphere", views=3, size=(96, 72))
+    bare = tuple(replace(v, image=PictureArray(v.image.read()[..., :3]), mask=None, depth=None) for v in made.views)
+    folder = tmp_path / "car"
+    transforms_write.write(replace(made, views=bare, mask_role=None, background=None, on_background=False), folder)
+    photo = sorted((folder / "images").iterdir())[2]
+    assert made.views[2].mask is not None
+    given = made.views[2].mask.read_grey()
+    Image.fromarray((given.numpy() * 255).astype(np.uint8)).save(photo.with_name(photo.stem + ".mask.png"))
+    run(folder, objects, tmp_path / "r", "--max-size", 96)
+    said = capsys.readouterr().err
+    assert "GrabCut" in said
+    assert f"{photo.stem}.mask.png" in said
+    found = hs.open_run(tmp_path / "r").capture()
+    assert found.mask_role == "object"
+    for view, true in zip(found.views, (made.views[0], made.views[2]), strict=True):
+        assert view.mask is not None
+        assert true.mask is not None
+        a, b = view.mask.read_grey() > 0.5, true.mask.read_grey() > 0.5
+        assert float((a & b).sum() / (a | b).sum()) > 0.75
 
 
 def asked(prior: Path, out: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
 from halfseen.data.capture import Capture, PictureArray, View
 from halfseen.fields import hashgrid
-from halfseen.methods.sparsefusion import cropped, eft, epipolar, inputs, lending, looking, orbit, vldm
+from halfseen.methods.sparsefusion import cropped, eft, epipolar, frame, inputs, lending, looking, orbit, vldm
 from halfseen.methods.sparsefusion import samples as samples_of
 from halfseen.methods.sparsefusion.config import Imagining
 from halfseen.methods.sparsefusion.epipolar import Query
@@ -311,9 +311,11 @@ def test_the_papers_latent_network_is_of_the_papers_class() -> None:
 
 
 def test_an_orbit_looks_at_the_middle_from_as_far_away_as_the_photos() -> None:
-    c2w = poses(3)
-    found = orbit.around(c2w, 12, 0.17, 0)
-    eyes = found[:, :3, 3]
+    c2w, middle = poses(3), torch.tensor([0.3, -0.2, 0.1], dtype=torch.float64)
+    moved = c2w.double().clone()
+    moved[:, :3, 3] += middle
+    found = orbit.around(moved, middle, 12, 0.17, 0)
+    eyes = found[:, :3, 3] - middle
     away = c2w[:, :3, 3].norm(dim=-1).mean()
     torch.testing.assert_close(eyes.norm(dim=-1), away.expand(12))
     torch.testing.assert_close(torch.nn.functional.normalize(-eyes, dim=-1), found[:, :3, 2])
@@ -324,6 +326,41 @@ def test_an_orbit_looks_at_the_middle_from_as_far_away_as_the_photos() -> None:
     # All around, and none twice.
     apart = torch.cdist(eyes, eyes) + 9 * torch.eye(12)
     assert float(apart.min()) > 0.5
+
+
+def test_windows_are_put_back_where_they_were_cut() -> None:
+    """A smooth picture, twice as wide as high: inside its window it is what it was, beyond it nothing; and a camera's window is the photos'."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, 40), torch.linspace(0, 1, 80), indexing="ij")
+    picture = torch.stack([x, y, x * y])[None]
+    crop = cropped.Crop(torch.tensor([[0.4, 0.5]]), torch.tensor([[0.3, 0.6]]))
+    back = cropped.put(cropped.cut(picture, crop, 48), crop, 80, 40)
+    inside = torch.zeros(40, 80, dtype=torch.bool)
+    inside[8:32, 20:44] = True
+    assert not back[0, :, ~inside].any()
+    torch.testing.assert_close(back[0, :, inside], picture[0, :, inside], atol=0.02, rtol=0)
+    made = as_views(of_world(Order(("chairs",), 48, 3, "hemisphere", "validation"), 0), 0)
+    wide = made.cameras[0].resized(96, 48)
+    found = frame.window(wide, torch.zeros(3, dtype=torch.float64), 0.5)
+    away, lens = made.cameras.centres[0].norm(), cropped.lenses(wide, found)[0]
+    assert found.middle[0].tolist() == pytest.approx([0.5, 0.5], abs=0.02)
+    # Half of what it sees at the middle is half a unit.
+    assert (away / (2 * lens[:2])).tolist() == pytest.approx([0.5, 0.5], rel=1e-3)
+
+
+def test_the_middle_is_where_rays_through_windows_meet() -> None:
+    """Cameras that look past a point, and windows that have it in their middles; one photo alone leaves its depth to the origin."""
+    point = torch.tensor([0.2, -0.3, 0.15], dtype=torch.float64)
+    c2w = poses(3).double()
+    local = (c2w[:, :3, :3].transpose(1, 2) @ (point - c2w[:, :3, 3])[..., None])[..., 0]
+    focal = torch.full((3, 2), 1.7, dtype=torch.float64)
+    lens = torch.cat([focal, 0.5 - focal * local[:, :2] / local[:, 2:]], -1)
+    torch.testing.assert_close(frame.middle(c2w, lens), point, atol=1e-3, rtol=0)
+    alone = frame.middle(c2w[:1], lens[:1])
+    ray = torch.nn.functional.normalize(point - c2w[0, :3, 3], dim=0)
+    nearest = c2w[0, :3, 3] - (c2w[0, :3, 3] @ ray) * ray
+    torch.testing.assert_close(alone, nearest, atol=1e-3, rtol=0)
+    # Lengths: what a window sees half of at the middle.
+    torch.testing.assert_close(frame.half(c2w, lens, point), float((local[:, 2] / 3.4).mean()))
 
 
 def test_photos_are_shown_as_training_shows_them() -> None:

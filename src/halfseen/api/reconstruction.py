@@ -36,7 +36,7 @@ from halfseen.fields import kinds
 from halfseen.images import io
 from halfseen.methods.contract import Estimate, Method, OnCompile
 from halfseen.methods.difix3d import creeping
-from halfseen.poses import framing, one_photo
+from halfseen.poses import foreground, framing, one_photo
 from halfseen.priors import weights
 from halfseen.runs import provenance
 from halfseen.runs import run as runs
@@ -99,6 +99,8 @@ def reconstruct(
     split = protocols.choose(capture, views, view_ids, split_by)
     if resume and views is None and view_ids is None and split_by is None and out is not None:
         split = _split_of(runs.open_run(Path(out)), len(capture))
+    if chosen.cut_out:
+        capture = foreground.cut_out(capture, {*split.train, *thinned(split.test)})
     if target_poses is not None:
         settings = (*settings, targets_setting(chosen, Path(target_poses), capture))
     request = request_of(chosen, variant, field, split, max_size, seed, steps, settings, priors, profile)

@@ -66,6 +66,7 @@ class Method:
     reconstruct: Reconstruct
     warm_up: WarmUp
     one_photo: bool = False  # whether a single photo without a camera will do
+    cut_out: bool = False  # whether it has to know what is the object, so that photos that do not say it are cut out
     roles: tuple[str, ...] = ()  # of priors that it can use
     priors_of: Callable[[Any], tuple[str, ...]] = lambda cfg: ()  # names or folders of the priors that a config uses
     # (config, role, name or path, weight or None for its own)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from halfseen.common.errors import UserError
-from halfseen.data.capture import Picture, PictureArray
-from halfseen.images import resize
+from halfseen.data import build
+from halfseen.data.capture import Capture, Picture, PictureArray, PictureFile, View
+from halfseen.images import color, resize
 
 # Frames around the object, as shares of the picture's sides, of which the widest counts that the object does not touch: at most so much of
 # the frame's inner edge may be object. A table that reaches to the picture's rim is background of the next frame.
@@ -84,3 +88,37 @@ def _middle_most(mask: np.ndarray) -> np.ndarray:
 def picture(image: Picture) -> PictureArray:
     """`cut` of a picture, as a mask."""
     return PictureArray(cut(image.read()[..., :3]))
+
+
+def mask_of(view: View) -> tuple[Picture | None, str]:
+    """What of a photo is the object, and who said so; None where the picture's own transparency does."""
+    if view.mask is not None:
+        return view.mask, "the object is cut out by its mask"
+    path = view.image.path if isinstance(view.image, PictureFile) else None
+    beside = None if path is None else path.with_name(path.stem + build.MASK_BESIDE)
+    if beside is not None and beside.is_file():
+        found = build.picture(beside)
+        build.check_aspect((view.image.width, view.image.height), found, beside.name)
+        return found, f"the object is cut out by {beside.name}"
+    pixels = view.image.read()
+    if pixels.shape[-1] == 4 and bool((pixels[..., 3] < 1).any()):
+        return None, "the object is cut out by the picture's transparency"
+    return picture(
+        view.image
+    ), "the object was cut out by GrabCut, which took what is around the picture's middle for background"
+
+
+def cut_out(capture: Capture, ids: Collection[int]) -> Capture:
+    """The capture with a mask of the object for each of some views, where no view says anything of it; its notes say by what."""
+    if capture.mask_role is not None or any(v.mask is not None for v in capture.views):
+        return capture
+    found = {i: mask_of(capture.views[i]) for i in sorted(ids)}
+    if all(mask is None for mask, _ in found.values()):
+        return capture
+    views = list(capture.views)
+    for i, (mask, _) in found.items():
+        own = PictureArray(views[i].image.read()[..., 3]) if mask is None else mask
+        views[i] = replace(views[i], mask=own)
+    said = {words: sum(w == words for _, w in found.values()) for _, words in found.values()}
+    notes = (f"{count} of {len(found)} photos: {words}" for words, count in said.items())
+    return replace(capture, views=tuple(views), mask_role="object", background=color.WHITE).noted(*notes)

@@ -16,8 +16,7 @@ from halfseen.cameras import paths
 from halfseen.cameras.cameras import Cameras
 from halfseen.cameras.rotations import rotation_between
 from halfseen.common.errors import UserError
-from halfseen.data import build
-from halfseen.data.capture import Capture, Picture, PictureFile, View
+from halfseen.data.capture import Capture, Picture, View
 from halfseen.images import color
 from halfseen.poses import foreground
 
@@ -48,7 +47,7 @@ def posed(capture: Capture, fov: float | None, distance: float | None) -> Captur
     view = capture.views[0]
     angle, told = _angle(view, fov)
     away = _checked("--distance", _DISTANCE if distance is None else distance, 0.0, math.inf)
-    mask, source = _mask(view)
+    mask, source = foreground.mask_of(view)
     notes = (
         told,
         f"the camera is taken to be {away:g} units away from the object" + (", as --distance says" if distance else ""),
@@ -69,24 +68,6 @@ def before_its_rim(loaded: Capture) -> Capture:
     return replace(loaded, background=(red, green, blue)).noted(
         "what is behind the object is taken to be the mean colour of the photo's rim"
     )
-
-
-def _mask(view: View) -> tuple[Picture | None, str]:
-    """What of a photo is the object, and who said so; None where the picture's own transparency does."""
-    if view.mask is not None:
-        return view.mask, "the object is cut out by its mask"
-    path = view.image.path if isinstance(view.image, PictureFile) else None
-    beside = None if path is None else path.with_name(path.stem + build.MASK_BESIDE)
-    if beside is not None and beside.is_file():
-        found = build.picture(beside)
-        build.check_aspect((view.image.width, view.image.height), found, beside.name)
-        return found, f"the object is cut out by {beside.name}"
-    pixels = view.image.read()
-    if pixels.shape[-1] == 4 and bool((pixels[..., 3] < 1).any()):
-        return None, "the object is cut out by the picture's transparency"
-    return foreground.picture(
-        view.image
-    ), "the object was cut out by GrabCut, which took what is around the picture's middle for background"
 
 
 def _angle(view: View, fov: float | None) -> tuple[float, str]:

@@ -102,7 +102,7 @@ def wanted(seen: Inputs, to_user: Similarity, cfg: Config, seed: int, size: int)
         rows = torch.tensor(cfg.targets, dtype=torch.float64)
         given = to_user.inverse().cameras(make(rows[:, :16].reshape(-1, 4, 4), (1.0, 1.0, 0.5, 0.5), (size, size)))
         return inputs.cameras(given.c2w, seen.lens, size).to(torch.float32)
-    poses = orbit.around(seen.c2w, cfg.imagining.views, cfg.imagining.jitter, seed)
+    poses = orbit.around(seen.c2w, seen.middle, cfg.imagining.views, cfg.imagining.jitter, seed)
     return inputs.cameras(poses, seen.lens, size).to(torch.float32)
 
 
@@ -194,6 +194,7 @@ METHOD = Method(
     estimate=partial(resolving.estimate, reconstruct),
     reconstruct=reconstruct,
     warm_up=partial(warming.warm_up, lambda cfg: cfg.fit),
+    cut_out=True,
     roles=("views",),
     priors_of=lambda cfg: (cfg.prior,),
     with_prior=resolving.with_prior,

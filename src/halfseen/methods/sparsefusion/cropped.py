@@ -65,6 +65,16 @@ def cut(pictures: Tensor, crop: Crop, size: int) -> Tensor:
     return F.avg_pool2d(found, shrink)
 
 
+def put(pictures: Tensor, crop: Crop, width: int, height: int) -> Tensor:
+    """The inverse of `cut`: pictures [V, C, s, s] of windows in frames of width x height, 0 beyond them."""
+    x, y = ((torch.arange(n) + 0.5) / n for n in (width, height))
+    u, v = (2 * (at - crop.middle[:, k, None]) / crop.side[:, k, None] for k, at in enumerate((x, y)))
+    grid = torch.stack([u[:, None, :].expand(-1, height, -1), v[:, :, None].expand(-1, -1, width)], -1)
+    # What lies between the outermost pixels' middles and the window's edge is theirs.
+    found = F.grid_sample(pictures, grid, align_corners=False, padding_mode="border")
+    return found * (grid.abs() <= 1).all(-1)[:, None]
+
+
 def lenses(cameras: Cameras, crop: Crop) -> Tensor:
     """Intrinsics [V, 4] of the windows, in their sides."""
     sizes = cameras.sizes.to(cameras.intrinsics)

@@ -22,6 +22,7 @@ class Inputs:
     photos: Tensor  # [K, 3, s, s] in [0, 1] over black
     c2w: Tensor  # [K, 4, 4] float64, in the box frame
     lenses: Tensor  # [K, 4] in windows' sides
+    middle: Tensor  # [3] float64 of the object, in the box frame
     unit: float  # the networks' length of one, in box lengths
 
     @property
@@ -51,13 +52,15 @@ def of(capture: Capture, size: int, device: torch.device) -> Inputs:
         shown.append(cropped.cut(black, window, size))
         lenses.append(cropped.lenses(view.camera, window))
     c2w, lens = capture.cameras().c2w.double(), torch.cat(lenses)
-    return Inputs(torch.cat(shown).to(device), c2w, lens, frame.half(c2w, lens.double()))
+    middle = frame.middle(c2w, lens)
+    return Inputs(torch.cat(shown).to(device), c2w, lens, middle, frame.half(c2w, lens.double(), middle))
 
 
 def query(inputs: Inputs, c2w: Tensor, lenses: Tensor) -> Query:
     """Queries at cameras [N, 4, 4] of the box frame with lenses [N, 4], all with the same photos."""
     each = [
-        frame.query(pose, lens, inputs.c2w, inputs.lenses, inputs.unit) for pose, lens in zip(c2w, lenses, strict=True)
+        frame.query(pose, lens, inputs.c2w, inputs.lenses, inputs.unit, inputs.middle)
+        for pose, lens in zip(c2w, lenses, strict=True)
     ]
     return _on(frame.joined(each), inputs.photos.device)
 

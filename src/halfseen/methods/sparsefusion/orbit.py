@@ -14,10 +14,10 @@ from halfseen.common.rng import generator
 _HIGHEST = math.radians(85.0)
 
 
-def around(c2w: Tensor, count: int, jitter: float, seed: int) -> Tensor:
-    """`count` camera-to-world matrices [count, 4, 4] that look at the origin from the mean distance and about the mean elevation of the
+def around(c2w: Tensor, middle: Tensor, count: int, jitter: float, seed: int) -> Tensor:
+    """`count` camera-to-world matrices [count, 4, 4] that look at a middle [3] from the mean distance and about the mean elevation of the
     photos' cameras [K, 4, 4], all around, beginning beside the first; elevations differ by up to `jitter` radians. No pose is there twice."""
-    eyes = c2w[:, :3, 3].double()
+    eyes = c2w[:, :3, 3].double() - middle
     away = eyes.norm(dim=-1)
     level = torch.asin((eyes[:, 2] / away).clamp(-1, 1)).mean()
     rng = generator(seed, "sparsefusion/orbit")
@@ -27,4 +27,4 @@ def around(c2w: Tensor, count: int, jitter: float, seed: int) -> Tensor:
     flat = height.cos()
     directions = torch.stack([flat * azimuth.cos(), flat * azimuth.sin(), height.sin()], -1)
     up = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
-    return paths.look_at(float(away.mean()) * directions, torch.zeros_like(directions), up)
+    return paths.look_at(middle + float(away.mean()) * directions, middle.expand_as(directions), up)

@@ -30,8 +30,9 @@ def asked(views: Views, queries: list[int], photos: list[int], size: int, shaken
     shown, valid = cropped.cut(rgb, crop, size), cropped.cut(torch.ones_like(mask), crop, size)
     lenses = cropped.lenses(views.cameras[which], crop)
     c2w, count = views.cameras.c2w[which], len(queries)
-    unit = frame.half(c2w[count:], lenses[count:])
-    each = [frame.query(c2w[i], lenses[i], c2w[count:], lenses[count:], unit) for i in range(count)]
+    middle = frame.middle(c2w[count:], lenses[count:])
+    unit = frame.half(c2w[count:], lenses[count:], middle)
+    each = [frame.query(c2w[i], lenses[i], c2w[count:], lenses[count:], unit, middle) for i in range(count)]
     told = shown[count:].expand(count, -1, -1, -1, -1)
     return Asked(frame.joined(each), told, shown[:count], valid[:count])
 

@@ -1,4 +1,5 @@
-"""The transformer's pictures, or one sample of each view, in the place of renderings."""
+"""The transformer's pictures, or one sample of each view, in the place of renderings: of the square window that photos have around the object,
+put where the camera sees it."""
 
 from __future__ import annotations
 
@@ -10,8 +11,7 @@ from torch import Tensor
 from halfseen.cameras.cameras import Cameras
 from halfseen.data.capture import Colour
 from halfseen.fields.contract import Rendering
-from halfseen.images import resize
-from halfseen.methods.sparsefusion import view_prior
+from halfseen.methods.sparsefusion import cropped, frame, view_prior
 from halfseen.methods.sparsefusion.config import Config
 from halfseen.methods.sparsefusion.inputs import Inputs
 from halfseen.methods.sparsefusion.view_prior import ViewPrior
@@ -30,15 +30,14 @@ class Shown:
 
     def __call__(self, rendering: Rendering, camera: Cameras, back: Colour, /) -> Tensor:
         """Colours [H, W, 3] of a rendering at a camera of the box frame."""
-        sizes = camera.sizes[:, [0, 1, 0, 1]].to(camera.intrinsics)
-        lens = (camera.intrinsics / sizes).double()
-        told = view_prior.tell(self.prior, self.seen, camera.c2w.double(), lens)
+        window = frame.window(camera, self.seen.middle, self.seen.unit)
+        told = view_prior.tell(self.prior, self.seen, camera.c2w.double(), cropped.lenses(camera, window).double())
         found = told.rgb
         if self.cfg.way == "vldm":
             assert told.told is not None
             rng, when = view_prior.fresh(0, "shown"), (_FIRST, _LOOKS)
             found = view_prior.imagined(self.prior, self.cfg.prior, told.told, None, when, "ddim", rng)
-        large = resize.resize(found[0].movedim(0, -1).cpu(), *camera.size()).clamp(0, 1)
+        large = cropped.put(found.cpu(), window, *camera.size())[0].movedim(0, -1).clamp(0, 1)
         # Pictures are over black: what the field beneath does not cover is the background's.
         return (large + (1 - rendering.alpha.cpu()[..., None]) * torch.tensor(back)).clamp(0, 1)
 
