@@ -19,6 +19,8 @@ from halfseen.fields import hashgrid
 from halfseen.methods.sparsefusion import eft, epipolar, inputs, lending, looking, vldm
 from halfseen.methods.sparsefusion.config import Imagining
 from halfseen.methods.sparsefusion.epipolar import Query
+from halfseen.methods.sparsefusion.training import SparseFusionTask
+from halfseen.methods.sparsefusion.training_config import Config as TrainingConfig
 from halfseen.metrics.edges import edges
 from halfseen.priors import samplers, schedules
 from halfseen.priors.contract import NoiseLevel, noised
@@ -157,13 +159,25 @@ def test_it_learns_to_copy_what_a_photo_shows() -> None:
 def test_weights_of_torchvision_are_taken_by_their_names(tmp_path: Path) -> None:
     torch.manual_seed(0)
     net, other = pyramid.ResNet(), pyramid.ResNet()
-    stored = {**net.state_dict(), "fc.weight": torch.zeros(2, 2), "layer4.0.conv1.weight": torch.zeros(1)}
+    # Its older file has no counters.
+    kept = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+    stored = {**kept, "fc.weight": torch.zeros(2, 2), "layer4.0.conv1.weight": torch.zeros(1)}
     torch.save(stored, tmp_path / "resnet18.pth")
     pyramid.load_resnet(other, tmp_path / "resnet18.pth")
     photos = torch.rand(2, 3, 32, 32, generator=generator(0, "photos"))
     found = other.train()(photos)
     assert found.shape == (2, 512, 16, 16)
     torch.testing.assert_close(found, net.eval()(photos))
+    config = TrainingConfig(
+        eft=replace(SMALL, encoder=pyramid.Config(widths=(), project=0), width=48),
+        resnet=str(tmp_path / "resnet18.pth"),
+        stage="eft",
+        workers=0,
+    )
+    begun = SparseFusionTask(config).networks["eft"].encoder
+    torch.testing.assert_close(begun(photos), net(photos))  # type: ignore[operator]
+    with pytest.raises(UserError, match="encoder is no ResNet-18"):
+        replace(config, eft=replace(SMALL, width=48))
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(UserError, match=r"is no ResNet-18"):
         pyramid.load_resnet(other, tmp_path / "other.pth")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from statistics import fmean
 
 import torch
@@ -27,6 +28,7 @@ from halfseen.methods.sparsefusion.training_config import Config
 from halfseen.metrics.image import psnr
 from halfseen.priors import samplers
 from halfseen.priors.contract import Batch, noised
+from halfseen.priors.networks import pyramid
 from halfseen.priors.networks.autoencoder import Autoencoder
 from halfseen.priors.weights import file_of
 from halfseen.worlds.objects import Objects, Order, as_views, of_world
@@ -47,6 +49,10 @@ class SparseFusionTask:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.networks = networks(config)
+        if config.resnet:
+            encoder = self.networks[EFT].encoder
+            assert isinstance(encoder, pyramid.ResNet)
+            pyramid.load_resnet(encoder, Path(config.resnet))
         order = Order(config.families, config.rendered, config.views, config.layout, "train")
         self._objects = Objects(partial(of_world, order), config.window, config.reuse, config.workers)
         self._autoencoder: Autoencoder | None = None

@@ -20,6 +20,8 @@ class Config:
     # A shipped name, or a folder; and the hash of its weights, which is written down when a training begins.
     autoencoder: str = "autoencoder-f4"
     autoencoder_is: str = ""
+    # The file of torchvision's ResNet-18, which an encoder of its layout begins with (released code: ImageNet's).
+    resnet: str = ""
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=40_000, batch=8, lr=5e-4, lr_end=2e-5, save_every=250)
     )
@@ -55,6 +57,13 @@ class Config:
                 got=f"eft.width {self.eft.width}, vldm.features {self.vldm.features}",
                 accepted="the same number",
                 do="Change one of them.",
+            )
+        if self.resnet and self.eft.encoder.widths:
+            raise UserError(
+                "the transformer's encoder is no ResNet-18",
+                got=f"eft.encoder.widths {self.eft.encoder.widths}",
+                accepted="none, which is ResNet-18",
+                do="Leave out resnet, or add --set eft.encoder.widths=[] and --set eft.encoder.project=0.",
             )
         within("fewest", self.fewest, 1, self.most)
         within("most", self.most, 1, self.views - 1)

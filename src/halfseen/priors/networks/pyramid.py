@@ -20,8 +20,8 @@ from halfseen.priors.networks.blocks import GROUP, Block
 
 # Widths of ResNet-18's stem and of its first three stages: 512 channels together.
 _RESNET = (64, 64, 128, 256)
-# What torchvision's file holds beyond these.
-_BEYOND = ("layer4.", "fc.")
+# What torchvision's file holds beyond these; and counters, which its older files do not have and nothing here reads.
+_BEYOND, _COUNTERS = ("layer4.", "fc."), "num_batches_tracked"
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ class ResNet(nn.Module):
         for i, (a, b) in enumerate(pairwise(_RESNET), 1):
             stride = 1 if a == b else 2
             self.add_module(f"layer{i}", nn.Sequential(_Basic(a, b, stride), _Basic(b, b, 1)))
+        self.train()
 
     def train(self, mode: bool = True) -> ResNet:
         """Normalisation stays as it was stored."""
@@ -107,8 +108,8 @@ class ResNet(nn.Module):
 def load_resnet(network: ResNet, path: Path) -> None:
     """torchvision's own weights of ResNet-18, by their path; nothing in the file is executed."""
     stored: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    own = {k: v for k, v in stored.items() if not k.startswith(_BEYOND)}
-    missing = set(network.state_dict()) ^ set(own)
+    own = {k: v for k, v in stored.items() if not k.startswith(_BEYOND) and not k.endswith(_COUNTERS)}
+    missing = {k for k in network.state_dict() if not k.endswith(_COUNTERS)} ^ set(own)
     if missing:
         raise UserError(
             f"{quote(path.name)} is no ResNet-18",
@@ -116,7 +117,7 @@ def load_resnet(network: ResNet, path: Path) -> None:
             accepted="torchvision's resnet18",
             do="Name that file.",
         )
-    network.load_state_dict(dict(own))
+    network.load_state_dict(dict(own), strict=False)
 
 
 class _Basic(nn.Module):
