@@ -12,9 +12,15 @@ from torch import Tensor
 from halfseen.cameras import paths, rays
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
+from halfseen.data import co3d, co3d_write
 from halfseen.data.capture import Capture, PictureArray, View
-from halfseen.methods.sparsefusion import cropped, frame, inputs, orbit
+from halfseen.methods.sparsefusion import cropped, data_sets, eft, frame, inputs, orbit
 from halfseen.methods.sparsefusion import samples as samples_of
+from halfseen.methods.sparsefusion.training import SparseFusionTask
+from halfseen.methods.sparsefusion.training_config import Config as TrainingConfig
+from halfseen.priors.networks import autoencoder, pyramid
+from halfseen.worlds import sample
+from halfseen.worlds.families import by_name
 from halfseen.worlds.objects import Order, as_views, of_world
 
 UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
@@ -141,3 +147,82 @@ def test_photos_are_shown_as_training_shows_them() -> None:
     bare = Capture((replace(views[0], mask=None),), "made", Path())
     with pytest.raises(UserError, match="does not say what is the object"):
         inputs.of(bare, size, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def co3d_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two categories of cars: three sequences of twelve frames of two sizes, a short one, and set lists for the second."""
+    root = tmp_path_factory.mktemp("co3d")
+    for category, lists in (("car", False), ("van", True)):
+        frames = []
+        for number, (views, size) in enumerate(((12, (48, 36)), (11, (30, 44)), (12, (40, 40)), (6, (40, 40)))):
+            made = sample.capture(by_name("cars"), number, layout="hemisphere", views=views, size=size)
+            frames += co3d_write.write_sequence(made, root, category, f"seq{number}")
+        entries = {
+            n: [co3d_write.entry(f) for f in frames if f["sequence_name"] == n] for n in ("seq0", "seq2", "seq3")
+        }
+        sets = {
+            "fewview_train": {"train": entries["seq0"] + entries["seq3"]},
+            "fewview_dev": {"test": entries["seq2"]},
+        }
+        co3d_write.write_annotations(root, category, frames, sets if lists else None)
+    return root
+
+
+def test_sequences_of_co3d_are_learned_from_as_their_lists_say(co3d_root: Path) -> None:
+    """Short ones are left out; what set lists name is trained on, and what they hold out is not; all sizes come in one."""
+    lists = {p: [(f.name, n) for f, n in data_sets._listed(str(co3d_root), p)] for p in ("train", "held-out")}
+    assert lists["train"] == [("car", "seq0"), ("car", "seq1"), ("car", "seq2"), ("van", "seq0")]
+    assert lists["held-out"] == [("van", "seq2")]
+    order = data_sets.Sequences(str(co3d_root / "van"), 32, 14, 1.3)
+    views = as_views(data_sets.of_sequence(order, 0), 0)
+    assert views.rgb.shape == (14, 32, 32, 3), "short of views, some are there twice"
+    assert views.known is not None
+    with pytest.raises(UserError, match="holds no sequences"):
+        data_sets._listed(str(co3d_root / "van" / "seq0"), "train")
+
+
+def test_photos_of_co3d_are_where_their_cameras_see_them(co3d_root: Path) -> None:
+    """The colour of a pixel of the photo is found where the window's camera sees the same ray; beyond the photo nothing is known."""
+    order = data_sets.Sequences(str(co3d_root / "car"), 64, 3, 1.6)
+    views = as_views(data_sets.of_sequence(order, 1), 1)
+    capture = co3d.read_sequence(co3d.annotated(co3d_root / "car"), "seq1")
+    chosen = torch.randperm(len(capture), generator=generator(0, "sparsefusion/views", 1))[:3].tolist()
+    assert views.known is not None
+    for k, i in enumerate(chosen):
+        photo, camera, mask = capture.views[i].image.read()[..., :3], capture.views[i].camera, capture.views[i].mask
+        assert camera is not None
+        assert mask is not None
+        torch.testing.assert_close(views.cameras.c2w[k], camera.c2w[0])
+        solid = (mask.read_grey() > 0.99).nonzero()[::11].flip(-1)
+        ray = rays.cast(camera, torch.zeros(len(solid), dtype=torch.long), solid.double() + 0.5)
+        pixels, _ = rays.project(views.cameras[k], ray.origins + 2 * ray.directions)
+        at = 2 * pixels[0] / 64 - 1
+        window = (views.rgb[k].float() / 255).movedim(-1, 0)[None]
+        found = torch.nn.functional.grid_sample(window, at[None, None].float(), align_corners=False)[0, :, 0].T
+        wanted = photo[solid[:, 1], solid[:, 0]]
+        # Twice interpolated, edges are blurred.
+        assert float((found - wanted).abs().median()) < 0.02
+        # The object's window of 1.3 x 1.6 reaches beyond these narrow photos.
+        assert 0.2 < float((views.known[k] > 0).float().mean()) < 1
+        assert not views.mask[k][views.known[k] == 0].any()
+
+
+def test_both_networks_learn_from_co3d(co3d_root: Path) -> None:
+    task = SparseFusionTask(
+        TrainingConfig(
+            eft=replace(
+                eft.Config(), encoder=pyramid.Config(widths=(16, 32), project=16), layers=1, feedforward=16, depths=5
+            ),
+            data=str(co3d_root), stage="eft", size=16, rendered=24, views=4, window=1, workers=0, most=2,
+        )
+    )  # fmt: skip
+    task._autoencoder = autoencoder.Autoencoder(autoencoder.Config(widths=(16, 32), blocks=1))
+    batch = task.batch(range(2))
+    assert float(batch["valid"].min()) < 0.5, "crops reach beyond photos"
+    loss = task.loss(task.networks, batch)["loss"]
+    loss.backward()
+    assert bool(torch.isfinite(loss))
+    assert any(p.grad is not None and bool(p.grad.any()) for p in task.networks["eft"].parameters())
+    assert "psnr_eft" in task.validate(task.networks)
+    task.close()

@@ -27,6 +27,7 @@ class Views:
     cameras: Cameras
     depth: Tensor | None  # [V, H, W] float16 z-depth where it is known, 0 where nothing is
     on_white: bool  # else something is behind it, of which the mask says nothing
+    known: Tensor | None = None  # [V, H, W] uint8 coverage of what the photo holds; none: all
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Made:
     intrinsics: NDArray[np.float64]
     on_white: bool
     depth: NDArray[np.float16] | None = None
+    known: NDArray[np.uint8] | None = None
 
 
 def of_world(order: Order, number: int) -> Made:
@@ -76,7 +78,8 @@ def as_views(made: Made, number: int) -> Views:
     sizes = torch.tensor([[rgb.shape[2], rgb.shape[1]]]).repeat(len(rgb), 1)
     cameras = Cameras(c2w, torch.from_numpy(made.intrinsics).to(c2w), sizes)
     depth = None if made.depth is None else torch.from_numpy(made.depth)
-    return Views(rgb, torch.from_numpy(made.mask), cameras, depth, made.on_white)
+    known = None if made.known is None else torch.from_numpy(made.known)
+    return Views(rgb, torch.from_numpy(made.mask), cameras, depth, made.on_white, known)
 
 
 class Objects:

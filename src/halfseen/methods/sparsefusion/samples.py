@@ -27,7 +27,8 @@ def asked(views: Views, queries: list[int], photos: list[int], size: int, shaken
     which = [*queries, *photos]
     rgb, mask = cropped.on_black(views, which)
     crop = cropped.shaken(cropped.around(mask), shaken, rng)
-    shown, valid = cropped.cut(rgb, crop, size), cropped.cut(torch.ones_like(mask), crop, size)
+    held = torch.ones_like(mask) if views.known is None else views.known[which].float()[:, None] / 255
+    shown, valid = cropped.cut(rgb, crop, size), cropped.cut(held, crop, size)
     lenses = cropped.lenses(views.cameras[which], crop)
     c2w, count = views.cameras.c2w[which], len(queries)
     middle = frame.middle(c2w[count:], lenses[count:])

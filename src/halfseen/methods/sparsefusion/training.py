@@ -8,7 +8,7 @@ transformer, unless a stage trains one of them alone. Sample p of the stream fol
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from halfseen.common.files import sha256
 from halfseen.common.rng import generator, untouched
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.sparsefusion import latents, samples, telling, vldm
+from halfseen.methods.sparsefusion.data_sets import Sequences, of_sequence
 from halfseen.methods.sparsefusion.eft import Eft
 from halfseen.methods.sparsefusion.samples import Asked
 from halfseen.methods.sparsefusion.training_config import Config
@@ -31,7 +32,8 @@ from halfseen.priors.contract import Batch, noised
 from halfseen.priors.networks import pyramid
 from halfseen.priors.networks.autoencoder import Autoencoder
 from halfseen.priors.weights import file_of
-from halfseen.worlds.objects import Objects, Order, as_views, of_world
+from halfseen.worlds.objects import Made, Objects, Order, as_views, of_world
+from halfseen.worlds.seeds import Purpose
 
 NAME, ROLE = "sparsefusion-objects", "views"
 EFT, VLDM = "eft", "vldm"
@@ -53,8 +55,8 @@ class SparseFusionTask:
             encoder = self.networks[EFT].encoder
             assert isinstance(encoder, pyramid.ResNet)
             pyramid.load_resnet(encoder, Path(config.resnet))
-        order = Order(config.families, config.rendered, config.views, config.layout, "train")
-        self._objects = Objects(partial(of_world, order), config.window, config.reuse, config.workers)
+        make = _makes(config, "train", config.views)
+        self._objects = Objects(make, config.window, config.reuse, config.workers)
         self._autoencoder: Autoencoder | None = None
         self._held: list[Asked] | None = None
 
@@ -181,16 +183,26 @@ class SparseFusionTask:
     def _judged(self) -> list[Asked]:
         if self._held is None:
             cfg = self.config
-            order = Order(cfg.families, cfg.rendered, _PHOTOS + _JUDGED, cfg.layout, "validation")
+            make = _makes(cfg, "validation", _PHOTOS + _JUDGED)
             rng = generator(cfg.seed, "sparsefusion/held")
             queries, photos = list(range(_PHOTOS, _PHOTOS + _JUDGED)), list(range(_PHOTOS))
-            made = [as_views(of_world(order, n), n) for n in range(_HELD * len(cfg.families))]
+            made = [as_views(make(n), n) for n in range(_HELD * len(cfg.families))]
             self._held = [samples.asked(v, queries, photos, cfg.size, 0.0, rng) for v in made]
         return self._held
 
     def close(self) -> None:
         """Stop the workers."""
         self._objects.close()
+
+
+def _makes(config: Config, purpose: Purpose, views: int) -> Callable[[int], Made]:
+    """Makes objects by number, of worlds or of CO3D."""
+    if config.data:
+        # A window that is shaken is moved by half of that share, and grows by all of it.
+        larger = 1 + 2 * config.shaken
+        known = "train" if purpose == "train" else "held-out"
+        return partial(of_sequence, Sequences(config.data, config.rendered, views, larger, known))
+    return partial(of_world, Order(config.families, config.rendered, views, config.layout, purpose))
 
 
 def _psnr(a: Tensor, b: Tensor) -> float:
@@ -217,16 +229,26 @@ def completed(config: Config) -> Config:
     return replace(config, autoencoder_is=sha256(file_of(config.autoencoder)))
 
 
+def _source(config: Config) -> Data:
+    if config.data:
+        return Data(
+            f"sequences of CO3D in the folder {Path(config.data).name}",
+            "They are whose they are: CO3D's licence allows no commercial use.",
+            "sequences that are held out, two photos and three other views of each",
+        )
+    return Data(
+        "cars, chairs and things on tables that halfseen makes and renders itself (seeds of purpose train)",
+        "No photo, scan or mesh of anybody was used.",
+        "objects of purpose validation, two photos and three other views of each",
+    )
+
+
 SPARSEFUSION = Recipe(
     name=NAME,
     role=ROLE,
     config=Config,
     task=SparseFusionTask,
     networks=networks,
-    data_of=lambda cfg: Data(
-        "cars, chairs and things on tables that halfseen makes and renders itself (seeds of purpose train)",
-        "No photo, scan or mesh of anybody was used.",
-        "objects of purpose validation, two photos and three other views of each",
-    ),
+    data_of=_source,
     completed=completed,
 )

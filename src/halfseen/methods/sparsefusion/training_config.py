@@ -28,6 +28,8 @@ class Config:
     # joint: the diffusion's gradient reaches the transformer (released code); eft: the transformer alone; vldm: beside a transformer that
     # stays as it is.
     stage: Literal["joint", "eft", "vldm"] = "joint"
+    # A category or a root of categories of CO3D instead of worlds.
+    data: str = ""
     families: tuple[str, ...] = ("cars", "chairs", "tabletop")
     size: int = 64
     # Side at which worlds are rendered, so that crops are no enlargements; views of each, and how often an object is drawn.
