@@ -16,7 +16,7 @@ from halfseen.cameras.similarity import Similarity
 from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
 from halfseen.fields import hashgrid
-from halfseen.methods.sparsefusion import eft, epipolar, inputs, lending, looking, vldm
+from halfseen.methods.sparsefusion import eft, epipolar, inputs, latents, lending, looking, vldm
 from halfseen.methods.sparsefusion.config import Imagining
 from halfseen.methods.sparsefusion.epipolar import Query
 from halfseen.methods.sparsefusion.training import SparseFusionTask
@@ -24,7 +24,7 @@ from halfseen.methods.sparsefusion.training_config import Config as TrainingConf
 from halfseen.metrics.edges import edges
 from halfseen.priors import samplers, schedules
 from halfseen.priors.contract import NoiseLevel, noised
-from halfseen.priors.networks import autoencoder, pyramid
+from halfseen.priors.networks import autoencoder, kl_f8, pyramid
 
 SMALL = replace(
     eft.Config(), encoder=pyramid.Config(widths=(16, 32), project=16), width=16, layers=1, feedforward=16, depths=5
@@ -197,6 +197,40 @@ def test_latents_are_a_quarter_of_the_side_and_follow_their_distribution() -> No
     standard = torch.zeros(3), torch.zeros(3)
     assert float(autoencoder.divergence(*standard)) == 0
     assert float(autoencoder.divergence(torch.ones(3), torch.zeros(3))) == pytest.approx(0.5)
+
+
+def test_stable_diffusions_latents_are_those_of_its_folder(tmp_path: Path) -> None:
+    """Eight pixels a side, scaled by 0.18215, the mean and no draw; nothing but safetensors in diffusers' layout is read."""
+    with torch.device("meta"):
+        whole = kl_f8.untrained((128, 256, 512, 512), 32)
+    assert sum(p.numel() for p in whole.parameters()) / 1e6 == pytest.approx(83.65, abs=0.01)
+    torch.manual_seed(0)
+    small = kl_f8.untrained((8, 8, 16, 16), 4)
+    small.vae.save_pretrained(tmp_path / "vae", safe_serialization=True)
+    found = latents.load(str(tmp_path / "vae"), torch.device("cpu"))
+    assert found.factor == 8
+    pictures = 2 * torch.rand(2, 3, 32, 48, generator=generator(0, "pictures")) - 1
+    wanted = small.vae.eval().encode(pictures).latent_dist.mean
+    encoded = found.encode(pictures)
+    assert encoded.shape == (2, 4, 4, 6)
+    torch.testing.assert_close(encoded, 0.18215 * wanted)
+    torch.testing.assert_close(found.decode(encoded), small.vae.decode(wanted).sample)
+    known = latents.hash_of(str(tmp_path / "vae"))
+    latents.same(str(tmp_path / "vae"), known)
+    with pytest.raises(UserError, match="is not the one that was trained with"):
+        latents.same(str(tmp_path / "vae"), "0" * 64)
+    (tmp_path / "vae" / "config.json").write_text("{}")
+    (tmp_path / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"no")
+    with pytest.raises(UserError, match="is no autoencoder in diffusers' layout"):
+        latents.load(str(tmp_path / "vae"), torch.device("cpu"))
+
+
+def test_the_papers_sizes_are_a_recipe() -> None:
+    from halfseen.api import priors
+
+    config = priors.recipe("sparsefusion-paper").own
+    assert config.eft.inputs == (606, 425, 412)
+    assert (config.fewest, config.most, config.repeats, config.size) == (2, 5, 12, 256)
 
 
 def test_the_sampler_of_the_released_code_finds_what_an_oracle_knows() -> None:

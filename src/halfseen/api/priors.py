@@ -20,7 +20,7 @@ from halfseen.methods.difix3d.training import FIXER
 from halfseen.methods.difix3d.training_paper import DIFIX
 from halfseen.methods.nerfdiff.training import NERFDIFF, PIXELNERF, SIZES
 from halfseen.methods.sparsefusion.autoencoding import AUTOENCODER
-from halfseen.methods.sparsefusion.training import SPARSEFUSION
+from halfseen.methods.sparsefusion.training import SPARSEFUSION, SPARSEFUSION_PAPER
 from halfseen.priors import training, weights
 from halfseen.priors.ema import named
 
@@ -33,7 +33,18 @@ if TYPE_CHECKING:
 
 RECIPES: Mapping[str, Recipe] = {
     r.name: r
-    for r in (PATCH_RGBD, PATCH_RGBD_PAPER, FIXER, DIFIX, NERFDIFF, PIXELNERF, *SIZES, AUTOENCODER, SPARSEFUSION)
+    for r in (
+        PATCH_RGBD,
+        PATCH_RGBD_PAPER,
+        FIXER,
+        DIFIX,
+        NERFDIFF,
+        PIXELNERF,
+        *SIZES,
+        AUTOENCODER,
+        SPARSEFUSION,
+        SPARSEFUSION_PAPER,
+    )
 }
 _TRAINING = "training.json"
 _HOUR = 3600

@@ -14,9 +14,9 @@ from halfseen.fields.contract import BLACK
 from halfseen.methods.photometric.lessons import Lesson
 from halfseen.methods.sparsefusion import telling
 from halfseen.methods.sparsefusion.config import Imagining
+from halfseen.methods.sparsefusion.latents import LatentSpace
 from halfseen.metrics.edges import edges
 from halfseen.metrics.lpips import Lpips
-from halfseen.priors.networks.autoencoder import Autoencoder
 
 # The released code's silhouette of what the transformer shows: the mean of its colours is above this. And what keeps the root of opacity smooth.
 _SHOWS, _ROOT = 0.1, 0.01
@@ -29,7 +29,7 @@ class Compared:
     """What pictures are compared by, beside their colours."""
 
     net: Lpips | None
-    autoencoder: Autoencoder | None
+    autoencoder: LatentSpace | None
 
 
 def shown(field: kinds.AnyField, cameras: Cameras) -> Tensor:

@@ -18,20 +18,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from halfseen.common.files import sha256
 from halfseen.common.rng import generator, untouched
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.sparsefusion import latents, samples, telling, vldm
 from halfseen.methods.sparsefusion.data_sets import Sequences, of_sequence
 from halfseen.methods.sparsefusion.eft import Eft
+from halfseen.methods.sparsefusion.latents import LatentSpace
 from halfseen.methods.sparsefusion.samples import Asked
-from halfseen.methods.sparsefusion.training_config import Config
+from halfseen.methods.sparsefusion.training_config import PAPER, Config
 from halfseen.metrics.image import psnr
 from halfseen.priors import samplers
 from halfseen.priors.contract import Batch, noised
 from halfseen.priors.networks import pyramid
-from halfseen.priors.networks.autoencoder import Autoencoder
-from halfseen.priors.weights import file_of
 from halfseen.worlds.objects import Made, Objects, Order, as_views, of_world
 from halfseen.worlds.seeds import Purpose
 
@@ -57,11 +55,11 @@ class SparseFusionTask:
             pyramid.load_resnet(encoder, Path(config.resnet))
         make = _makes(config, "train", config.views)
         self._objects = Objects(make, config.window, config.reuse, config.workers)
-        self._autoencoder: Autoencoder | None = None
+        self._autoencoder: LatentSpace | None = None
         self._held: list[Asked] | None = None
 
     @property
-    def autoencoder(self) -> Autoencoder:
+    def autoencoder(self) -> LatentSpace:
         """Loaded when it is first asked for: a trained prior is built without it."""
         if self._autoencoder is None:
             self._autoencoder = latents.load(self.config.autoencoder, torch.device("cpu"))
@@ -85,7 +83,7 @@ class SparseFusionTask:
         channels = torch.randperm(3, generator=rng)
         found = samples.mirrored(found) if mirror < cfg.mirrored else found
         found = samples.recoloured(found, channels) if recolour < cfg.recoloured else found
-        side = cfg.size // self.autoencoder.config.factor
+        side = cfg.size // self.autoencoder.factor
         noise = {
             "eps": torch.randn(cfg.repeats, cfg.vldm.latent, side, side, generator=rng),
             "time": torch.rand(cfg.repeats, generator=rng),
@@ -160,7 +158,7 @@ class SparseFusionTask:
     def _told(self, networks: Mapping[str, nn.Module], held: Asked) -> tuple[Tensor, Tensor, Tensor]:
         """(cells, what the denoiser is told, clean latents) of held-out queries."""
         autoencoder = self.autoencoder.to(held.target.device)
-        side = self.config.size // autoencoder.config.factor
+        side = self.config.size // autoencoder.factor
         found = networks[EFT](held.photos, held.query, side, side)
         told = telling.told(self.config.vldm, autoencoder, held.photos, held.query, found)
         return found.rgb, told, autoencoder.encode(2 * held.target - 1)
@@ -226,7 +224,7 @@ def completed(config: Config) -> Config:
     if config.stage == "eft":
         return config
     latents.same(config.autoencoder, config.autoencoder_is)
-    return replace(config, autoencoder_is=sha256(file_of(config.autoencoder)))
+    return replace(config, autoencoder_is=latents.hash_of(config.autoencoder))
 
 
 def _source(config: Config) -> Data:
@@ -252,3 +250,4 @@ SPARSEFUSION = Recipe(
     data_of=_source,
     completed=completed,
 )
+SPARSEFUSION_PAPER = replace(SPARSEFUSION, name="sparsefusion-paper", start=PAPER)

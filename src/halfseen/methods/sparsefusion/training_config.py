@@ -72,3 +72,23 @@ class Config:
         within("repeats", self.repeats, 1, 1024)
         for name in ("mirrored", "recoloured"):
             within(name, getattr(self, name), 0, 1)
+
+
+# The released code's sizes and rates, to be told `data` (a category of CO3D), `autoencoder` (a folder with Stable Diffusion's) and `resnet`.
+# Its rate is halved once in 100,000 steps, where this one falls as a cosine; photos and masks are taken as they are.
+PAPER = Config(
+    eft=eft.PAPER,
+    vldm=vldm.PAPER,
+    loop=LoopConfig(
+        steps=100_000, batch=1, lr=5e-5, lr_end=2.5e-5, warm=1, betas=(0.9, 0.999), clip=1e9, ema=0.0, precision="fp32"
+    ),
+    size=256,
+    rendered=384,
+    views=20,
+    fewest=2,
+    most=5,
+    repeats=12,
+    shaken=0.0,
+    mirrored=0.0,
+    recoloured=0.0,
+)

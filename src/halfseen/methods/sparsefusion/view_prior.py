@@ -15,11 +15,11 @@ from halfseen.common.rng import generator
 from halfseen.methods.sparsefusion import inputs, latents, telling, vldm
 from halfseen.methods.sparsefusion.eft import Eft
 from halfseen.methods.sparsefusion.inputs import Inputs
+from halfseen.methods.sparsefusion.latents import LatentSpace
 from halfseen.methods.sparsefusion.training import EFT, ROLE, VLDM, networks
 from halfseen.methods.sparsefusion.training_config import Config as Trained
 from halfseen.priors import samplers, weights
 from halfseen.priors.contract import Denoiser, NoiseLevel, noised
-from halfseen.priors.networks.autoencoder import Autoencoder
 from halfseen.priors.networks.autoencoder import Config as AutoencoderConfig
 
 # Views that go through the networks at once.
@@ -35,14 +35,14 @@ class ViewPrior:
     config: Trained
     eft: Eft
     denoiser: Denoiser | None
-    autoencoder: Autoencoder | None
+    autoencoder: LatentSpace | None
     device: torch.device
     calls: int = 0
 
     @property
     def side(self) -> int:
         """Cells of a view's side."""
-        return self.config.size // (self.autoencoder.config if self.autoencoder else AutoencoderConfig()).factor
+        return self.config.size // (self.autoencoder or AutoencoderConfig()).factor
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def load(name: str, device: torch.device, guidance: float | None = None) -> View
     return ViewPrior(config, eft, denoiser, autoencoder, device)
 
 
-def diffuses(prior: ViewPrior, name: str) -> tuple[Denoiser, Autoencoder]:
+def diffuses(prior: ViewPrior, name: str) -> tuple[Denoiser, LatentSpace]:
     """The denoiser and the autoencoder, which have to be there."""
     if prior.denoiser is None or prior.autoencoder is None:
         raise UserError(
