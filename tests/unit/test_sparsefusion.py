@@ -96,6 +96,29 @@ def test_the_papers_tokens_have_the_papers_sizes() -> None:
     assert sum(p.numel() for p in net.encoder.parameters()) / 1e6 == pytest.approx(2.78, abs=0.01)
 
 
+def test_pieces_of_many_rays_are_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    net, query = eft.Eft(SMALL).eval(), asked(0, [1, 2])
+    photos = torch.rand(1, 2, 3, 16, 16, generator=generator(0, "photos"))
+    with torch.no_grad():
+        whole = net(photos, query, 4, 6)
+        monkeypatch.setattr(eft, "_MOST_AT_ONCE", 7)
+        parts = net(photos, query, 4, 6)
+    for key, value in vars(whole).items():
+        torch.testing.assert_close(getattr(parts, key), value)
+
+
+def test_an_autoencoder_of_other_channels_is_refused(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    kl_f8.untrained((8, 8), 4).vae.save_pretrained(tmp_path / "vae", safe_serialization=True)
+    config = replace(
+        vldm.Config(), latent=3, unet=replace(vldm.Config().unet, inside=vldm.Config().unet.inside - 2, outside=3)
+    )
+    task = SparseFusionTask(TrainingConfig(vldm=config, autoencoder=str(tmp_path / "vae"), workers=0))
+    with pytest.raises(UserError, match="has other latents"):
+        task.batch(range(1))
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_the_order_of_photos_makes_no_difference(count: int) -> None:
     torch.manual_seed(0)

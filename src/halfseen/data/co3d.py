@@ -105,9 +105,15 @@ def set_list(category: Path, subset: str) -> dict[str, list[tuple[str, int, str]
     return {key: [_entry(item, path.name) for item in fields.items(key)] for key in fields.values}
 
 
-@lru_cache(4)
 def annotated(folder: Path) -> Category:
-    """The annotations of a category folder."""
+    """The annotations of a category folder; they are kept while the file stays as it is."""
+    file = folder / FRAMES
+    return _annotated(folder, file.stat().st_mtime_ns if file.is_file() else 0)
+
+
+@lru_cache(4)
+def _annotated(folder: Path, changed: int) -> Category:
+    del changed
     frames: dict[str, list[dict[str, Any]]] = {}
     for number, item in enumerate(unpacked(folder / FRAMES)):
         fields = Fields.of(item, f"{FRAMES}: frame {number}")

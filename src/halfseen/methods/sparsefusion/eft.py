@@ -20,6 +20,8 @@ from halfseen.methods.sparsefusion.epipolar import Query, Samples
 from halfseen.priors.networks import pyramid
 
 _COLOURS, _LINE = 3, 6
+# Sequences that attend at once: more are more than the blocks of a grid of CUDA's.
+_MOST_AT_ONCE = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,9 @@ class _Looks(nn.Module):
         return F.gelu(out)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        x = tokens
+        return torch.cat([self._look(piece) for piece in tokens.split(_MOST_AT_ONCE)])
+
+    def _look(self, tokens: Tensor) -> Tensor:
         for layer in self.layers:
-            x = layer(x)
-        return x
+            tokens = layer(tokens)
+        return tokens

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from halfseen.common.errors import UserError, quote
 from halfseen.common.rng import generator, untouched
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.sparsefusion import latents, samples, telling, vldm
@@ -62,7 +63,15 @@ class SparseFusionTask:
     def autoencoder(self) -> LatentSpace:
         """Loaded when it is first asked for: a trained prior is built without it."""
         if self._autoencoder is None:
-            self._autoencoder = latents.load(self.config.autoencoder, torch.device("cpu"))
+            found = latents.load(self.config.autoencoder, torch.device("cpu"))
+            if found.latent != self.config.vldm.latent:
+                raise UserError(
+                    f"the autoencoder {quote(self.config.autoencoder)} has other latents",
+                    got=f"{found.latent} channels",
+                    accepted=f"vldm.latent {self.config.vldm.latent}",
+                    do="Change --set vldm.latent, or name another --set autoencoder.",
+                )
+            self._autoencoder = found
         return self._autoencoder
 
     def batch(self, positions: range) -> Batch:

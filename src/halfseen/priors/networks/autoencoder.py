@@ -63,6 +63,11 @@ class Autoencoder(nn.Module):
         """Pixels of a latent's side."""
         return self.config.factor
 
+    @property
+    def latent(self) -> int:
+        """Channels of a latent."""
+        return self.config.latent
+
     def forward(self, pictures: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(pictures of drawn latents, means, logarithms of variances), for training."""
         mean, log_variance = self.distribution(pictures)

@@ -42,6 +42,11 @@ class KlF8(nn.Module):
         """Pixels of a latent's side."""
         return self.config.factor
 
+    @property
+    def latent(self) -> int:
+        """Channels of a latent."""
+        return self.config.latent
+
     def encode(self, pictures: Tensor) -> Tensor:
         """Scaled latents."""
         found: Tensor = self.vae.encode(pictures.clamp(-1, 1)).latent_dist.mode()
