@@ -169,10 +169,12 @@ def co3d_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_sequences_of_co3d_are_learned_from_as_their_lists_say(co3d_root: Path) -> None:
+def test_sequences_of_co3d_are_learned_from_as_their_lists_say(
+    co3d_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Short ones are left out; what set lists name is trained on, and what they hold out is not; all sizes come in one."""
     lists = {p: [(f.name, n) for f, n in data_sets._listed(str(co3d_root), p)] for p in ("train", "held-out")}
-    assert lists["train"] == [("car", "seq0"), ("car", "seq1"), ("car", "seq2"), ("van", "seq0")]
+    assert lists["train"] == [("van", "seq0"), ("car", "seq0"), ("car", "seq1"), ("car", "seq2")]
     assert lists["held-out"] == [("van", "seq2")]
     order = data_sets.Sequences(str(co3d_root / "van"), 32, 14, 1.3)
     views = as_views(data_sets.of_sequence(order, 0), 0)
@@ -180,6 +182,11 @@ def test_sequences_of_co3d_are_learned_from_as_their_lists_say(co3d_root: Path) 
     assert views.known is not None
     with pytest.raises(UserError, match="holds no sequences"):
         data_sets._listed(str(co3d_root / "van" / "seq0"), "train")
+    with monkeypatch.context() as fewer:
+        # Without lists, every second of all sequences.
+        fewer.setattr(data_sets, "_EVERY", 2)
+        for purpose, wanted in (("train", ["seq0", "seq2"]), ("held-out", ["seq1"])):
+            assert [n for _, n in data_sets._listed.__wrapped__(str(co3d_root / "car"), purpose)] == wanted
 
 
 def test_photos_of_co3d_are_where_their_cameras_see_them(co3d_root: Path) -> None:

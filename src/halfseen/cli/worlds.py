@@ -45,7 +45,7 @@ class DataMake:
     (side by side, looking one way), walk-a and walk-b (two ways through one place), drive (a rig of three along a street);
     default: the family's own."""
     layout: str = "transforms"
-    """The format: transforms, srn, colmap, colmap-text, llff, rgbd, photos, video."""
+    """The format: transforms, srn, colmap, colmap-text, llff, rgbd, co3d, photos, video."""
     purpose: Literal["train", "validation", "claims"] = "train"
     """Which seeds; the ranges never overlap."""
     first: int = 0
@@ -103,7 +103,7 @@ class DataRender:
     cameras: str = "sphere"
     """orbit, sphere, hemisphere, srn-test, wide or forward."""
     layout: str = "srn"
-    """The format: srn, transforms, colmap, colmap-text, llff, rgbd, photos, video."""
+    """The format: srn, transforms, colmap, colmap-text, llff, rgbd, co3d, photos, video."""
     up: Literal["auto", "y", "z"] = "auto"
     """Which axis points up (auto: y for glTF and OBJ, z for PLY and STL)."""
     seed: int = 0

@@ -25,7 +25,7 @@ from halfseen.worlds.objects import Made
 # Sequences with no more frames than this are left out (released code).
 _FEW = 10
 # Set lists that say which sequences are trained on and which are held out: (subset, set) of each purpose. Without them every so-manieth
-# sequence is held out.
+# of all sequences is held out.
 _SETS = {"train": ("fewview_train", "train"), "held-out": ("fewview_dev", "test")}
 _EVERY = 10
 # Of a pixel, what counts as known at least.
@@ -91,25 +91,31 @@ def _bytes(values: Tensor) -> NDArray[np.uint8]:
 @lru_cache(8)
 def _listed(path: str, purpose: str) -> list[tuple[Path, str]]:
     """(category folder, sequence) of all sequences of a purpose."""
-    root = Path(path)
-    folders = [root] if (root / co3d.FRAMES).is_file() else sorted(p.parent for p in root.glob(f"*/{co3d.FRAMES}"))
-    found = [(folder, name) for folder in folders for name in _sequences(folder, purpose)]
+    folders = sorted(p.parent for p in Path(path).rglob(co3d.FRAMES))
+    named = [(folder, name) for folder in folders if _has_lists(folder) for name in _of_lists(folder, purpose)]
+    rest = [(folder, name) for folder in folders if not _has_lists(folder) for name in _long(folder)]
+    held = set(rest[_EVERY - 1 :: _EVERY])
+    found = named + [item for item in rest if (item in held) == (purpose != "train")]
     if not found:
         raise UserError(
             f"{quote(path)} holds no sequences that can be learned from",
             got=f"{len(folders)} categories of CO3D",
-            accepted=f"a category or a root of categories, with sequences of more than {_FEW} frames",
+            accepted=f"categories with sequences of more than {_FEW} frames that are for this purpose",
             do="Name the folder that holds frame_annotations.jgz, or the one above.",
         )
     return found
 
 
-def _sequences(folder: Path, purpose: str) -> list[str]:
+def _long(folder: Path) -> list[str]:
     category = co3d.annotated(folder)
-    long = [name for name in co3d.sequences(category) if len(category.frames[name]) > _FEW]
+    return [name for name in co3d.sequences(category) if len(category.frames[name]) > _FEW]
+
+
+def _has_lists(folder: Path) -> bool:
+    return all((folder / co3d.SETS / f"set_lists_{subset}.json").is_file() for subset, _ in _SETS.values())
+
+
+def _of_lists(folder: Path, purpose: str) -> list[str]:
     subset, part = _SETS[purpose]
-    if (folder / co3d.SETS / f"set_lists_{subset}.json").is_file():
-        named = {sequence for sequence, _, _ in co3d.set_list(folder, subset).get(part, [])}
-        return [name for name in long if name in named]
-    held = set(long[_EVERY - 1 :: _EVERY])
-    return [name for name in long if (name in held) == (purpose != "train")]
+    named = {sequence for sequence, _, _ in co3d.set_list(folder, subset).get(part, [])}
+    return [name for name in _long(folder) if name in named]

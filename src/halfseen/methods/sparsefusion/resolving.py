@@ -79,7 +79,9 @@ def estimate(
     each = _seconds_of_a_look(cfg, device)
     imagined = each * (asked + _BESIDE * asked / max(1, cfg.imagining.looks))
     told = each * _BESIDE * views
-    return replace(found, seconds=found.seconds + imagined + told, before=found.before + told)
+    # Rounds are as many whatever the steps are; fresh views are imagined at every step.
+    fixed = told + (imagined if cfg.imagining.schedule == "rounds" else 0.0)
+    return replace(found, seconds=found.seconds + imagined + told, before=found.before + fixed)
 
 
 def _seconds_of_a_look(cfg: Config, device: torch.device) -> float:
