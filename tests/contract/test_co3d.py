@@ -71,7 +71,6 @@ def test_frames_that_show_nothing_are_left_out_and_said(chair: Capture, tmp_path
     frames = tree(chair, tmp_path)
     frames[0]["mask"]["mass"], frames[1]["mask"], frames[2]["mask"]["mass"] = 0.0, None, 1.0
     co3d_write.write_annotations(tmp_path, "chair", frames)
-    co3d.annotated.cache_clear()
     found = formats.read([tmp_path / "chair" / "b"])
     assert len(found) == 1
     assert any("3 frames whose mask shows nothing" in note for note in found.notes)
@@ -89,7 +88,6 @@ def test_both_ways_to_state_intrinsics(chair: Capture, tmp_path: Path) -> None:
         r, t, focal, principal = (v[0].tolist() for v in convert.pytorch3d_from_opencv(camera, "ndc_norm_image_bounds"))
         f["viewpoint"] = {"R": r, "T": t, "focal_length": focal, "principal_point": principal}
     co3d_write.write_annotations(tmp_path, "chair", frames)
-    co3d.annotated.cache_clear()
     found = formats.read([tmp_path / "chair" / "a"])
     torch.testing.assert_close(found.cameras().intrinsics, chair.cameras().intrinsics, atol=1e-9, rtol=1e-12)
 
@@ -112,7 +110,6 @@ def test_broken_annotations_say_what_is_wrong(chair: Capture, tmp_path: Path, ch
     packed = gzip.compress(json.dumps(frames).encode())
     co3d_write.write_annotations(tmp_path, "chair", names)
     (tmp_path / "chair" / co3d.FRAMES).write_bytes(packed)
-    co3d.annotated.cache_clear()
     with pytest.raises(UserError, match=words):
         formats.read([tmp_path / "chair" / "a"])
 
@@ -123,7 +120,6 @@ def test_broken_annotations_say_what_is_wrong(chair: Capture, tmp_path: Path, ch
 def test_annotations_that_cannot_be_unpacked(tmp_path: Path, packed: bytes) -> None:
     (tmp_path / "a" / co3d.IMAGES).mkdir(parents=True)
     (tmp_path / co3d.FRAMES).write_bytes(packed)
-    co3d.annotated.cache_clear()
     with pytest.raises(UserError, match="cannot be read"):
         formats.read([tmp_path / "a"])
 

@@ -108,12 +108,13 @@ def set_list(category: Path, subset: str) -> dict[str, list[tuple[str, int, str]
 def annotated(folder: Path) -> Category:
     """The annotations of a category folder; they are kept while the file stays as it is."""
     file = folder / FRAMES
-    return _annotated(folder, file.stat().st_mtime_ns if file.is_file() else 0)
+    state = file.stat() if file.is_file() else None
+    return _annotated(folder, None if state is None else (state.st_ino, state.st_size, state.st_mtime_ns))
 
 
 @lru_cache(4)
-def _annotated(folder: Path, changed: int) -> Category:
-    del changed
+def _annotated(folder: Path, state: tuple[int, int, int] | None) -> Category:
+    del state
     frames: dict[str, list[dict[str, Any]]] = {}
     for number, item in enumerate(unpacked(folder / FRAMES)):
         fields = Fields.of(item, f"{FRAMES}: frame {number}")
