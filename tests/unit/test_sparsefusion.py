@@ -231,7 +231,7 @@ def test_stable_diffusions_latents_are_those_of_its_folder(tmp_path: Path) -> No
     small = kl_f8.untrained((8, 8, 16, 16), 4)
     small.vae.save_pretrained(tmp_path / "vae", safe_serialization=True)
     found = latents.load(str(tmp_path / "vae"), torch.device("cpu"))
-    assert found.factor == 8
+    assert found.config.factor == 8
     pictures = 2 * torch.rand(2, 3, 32, 48, generator=generator(0, "pictures")) - 1
     wanted = small.vae.eval().encode(pictures).latent_dist.mean
     encoded = found.encode(pictures)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +14,6 @@ from halfseen.data.capture import Capture
 from halfseen.methods.contract import Estimate, OnCompile, Reconstruct
 from halfseen.methods.nerfdiff.config import Config
 from halfseen.methods.photometric import cost, fit, warming
-from halfseen.methods.photometric.config import Config as FitConfig
-from halfseen.runs.snapshot import Knobs, Snapshot, State
 
 # Times, and steps of each, of the throwaway distillation that is timed; of the steps of a time the first is left out. Its views are few:
 # what views cost is as many times more as there are.
@@ -65,25 +62,8 @@ def _distilling(
 
 def _refining(capture: Capture, to_user: Similarity, cfg: Config, device: torch.device) -> Estimate:
     """What the refinement costs: a fit to the photo, and beside it the share of work on renderings."""
-
-    def fitted(
-        capture: Capture,
-        to_user: Similarity,
-        cfg: FitConfig,
-        seed: int,
-        *,
-        device: torch.device,
-        state: tuple[int, State] | None = None,
-    ) -> Generator[Snapshot, Knobs | None, None]:
-        del state
-        yield from fit.steps(fit.begin(capture, to_user, cfg, seed, device), cfg, seed, 0)
-
-    alone = cost.estimate(fitted, _same, lambda _, part: part, capture, to_user, cfg.fit, device)
+    alone = cost.estimate(fit.alone, lambda part: part, lambda _, part: part, capture, to_user, cfg.fit, device)
     return replace(alone, seconds=alone.before + (alone.seconds - alone.before) / (1 - cfg.share))
-
-
-def _same(part: FitConfig) -> FitConfig:
-    return part
 
 
 def warm_up(cfg: Config, capture: Capture, device: torch.device, on_compile: OnCompile, *, fresh: bool = True) -> None:

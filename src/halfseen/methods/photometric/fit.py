@@ -131,6 +131,21 @@ def steps(
         yield from shown(snapshot)
 
 
+def alone(
+    capture: Capture,
+    to_user: Similarity,
+    cfg: Config,
+    seed: int,
+    *,
+    device: torch.device,
+    state: tuple[int, State] | None = None,
+) -> Generator[Snapshot, Knobs | None, None]:
+    """A fit to the photos of a loaded capture in the box frame, with a resolved config, and nothing else. `state` is (step, tensors) of an
+    earlier snapshot."""
+    start, tensors = state or (0, None)
+    yield from steps(begin(capture, to_user, cfg, seed, device, tensors), cfg, seed, start)
+
+
 def shown(snapshot: Snapshot) -> Generator[Snapshot, Knobs | None, None]:
     """A snapshot, again and again while whoever watches has paused."""
     knobs = yield snapshot

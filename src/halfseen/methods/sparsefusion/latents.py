@@ -21,14 +21,21 @@ from halfseen.priors.weights import file_of
 _FOREIGN = "diffusion_pytorch_model.safetensors"
 
 
-class LatentSpace(Protocol):
-    """Pictures [N, 3, H, W] in [-1, 1] to latents [N, C, H / factor, W / factor] with a spread of about one, and back."""
+class Sizes(Protocol):
+    """Pixels of a latent's side, and its channels C."""
 
     @property
     def factor(self) -> int: ...
 
     @property
     def latent(self) -> int: ...
+
+
+class LatentSpace(Protocol):
+    """Pictures [N, 3, H, W] in [-1, 1] to latents [N, C, H / factor, W / factor] with a spread of about one, and back."""
+
+    @property
+    def config(self) -> Sizes: ...
 
     def encode(self, pictures: Tensor) -> Tensor: ...
 

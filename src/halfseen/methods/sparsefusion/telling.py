@@ -18,7 +18,7 @@ def told(config: vldm.Config, autoencoder: LatentSpace, photos: Tensor, query: Q
     with torch.no_grad():
         colours, there = lending.lent(photos, query, found.depth.detach(), photos.shape[-1])
         latent = autoencoder.encode(2 * colours - 1)
-        trusted = torch.nn.functional.avg_pool2d(there, autoencoder.factor)
+        trusted = torch.nn.functional.avg_pool2d(there, autoencoder.config.factor)
     return torch.cat([found.features, latent.to(found.features), trusted.to(found.features)], 1)
 
 

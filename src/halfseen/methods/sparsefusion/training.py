@@ -64,10 +64,10 @@ class SparseFusionTask:
         """Loaded when it is first asked for: a trained prior is built without it."""
         if self._autoencoder is None:
             found = latents.load(self.config.autoencoder, torch.device("cpu"))
-            if found.latent != self.config.vldm.latent:
+            if found.config.latent != self.config.vldm.latent:
                 raise UserError(
                     f"the autoencoder {quote(self.config.autoencoder)} has other latents",
-                    got=f"{found.latent} channels",
+                    got=f"{found.config.latent} channels",
                     accepted=f"vldm.latent {self.config.vldm.latent}",
                     do="Change --set vldm.latent, or name another --set autoencoder.",
                 )
@@ -92,7 +92,7 @@ class SparseFusionTask:
         channels = torch.randperm(3, generator=rng)
         found = samples.mirrored(found) if mirror < cfg.mirrored else found
         found = samples.recoloured(found, channels) if recolour < cfg.recoloured else found
-        side = cfg.size // self.autoencoder.factor
+        side = cfg.size // self.autoencoder.config.factor
         noise = {
             "eps": torch.randn(cfg.repeats, cfg.vldm.latent, side, side, generator=rng),
             "time": torch.rand(cfg.repeats, generator=rng),
@@ -167,7 +167,7 @@ class SparseFusionTask:
     def _told(self, networks: Mapping[str, nn.Module], held: Asked) -> tuple[Tensor, Tensor, Tensor]:
         """(cells, what the denoiser is told, clean latents) of held-out queries."""
         autoencoder = self.autoencoder.to(held.target.device)
-        side = self.config.size // autoencoder.factor
+        side = self.config.size // autoencoder.config.factor
         found = networks[EFT](held.photos, held.query, side, side)
         told = telling.told(self.config.vldm, autoencoder, held.photos, held.query, found)
         return found.rgb, told, autoencoder.encode(2 * held.target - 1)

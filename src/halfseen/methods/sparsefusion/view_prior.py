@@ -42,7 +42,7 @@ class ViewPrior:
     @property
     def side(self) -> int:
         """Cells of a view's side."""
-        return self.config.size // (self.autoencoder or AutoencoderConfig()).factor
+        return self.config.size // (self.autoencoder.config if self.autoencoder else AutoencoderConfig()).factor
 
 
 @dataclass(frozen=True)

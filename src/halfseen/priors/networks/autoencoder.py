@@ -58,16 +58,6 @@ class Autoencoder(nn.Module):
         self.norm = nn.GroupNorm(widths[0] // GROUP, widths[0])
         self.head = nn.Conv2d(widths[0], 3 * area, 3, padding=1)
 
-    @property
-    def factor(self) -> int:
-        """Pixels of a latent's side."""
-        return self.config.factor
-
-    @property
-    def latent(self) -> int:
-        """Channels of a latent."""
-        return self.config.latent
-
     def forward(self, pictures: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(pictures of drawn latents, means, logarithms of variances), for training."""
         mean, log_variance = self.distribution(pictures)

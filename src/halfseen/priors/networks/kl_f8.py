@@ -37,16 +37,6 @@ class KlF8(nn.Module):
         scale = float(vae.config.get("scaling_factor") or _SCALE)
         self.config = Config(2 ** (levels - 1), vae.config.latent_channels, scale)
 
-    @property
-    def factor(self) -> int:
-        """Pixels of a latent's side."""
-        return self.config.factor
-
-    @property
-    def latent(self) -> int:
-        """Channels of a latent."""
-        return self.config.latent
-
     def encode(self, pictures: Tensor) -> Tensor:
         """Scaled latents."""
         found: Tensor = self.vae.encode(pictures.clamp(-1, 1)).latent_dist.mode()
