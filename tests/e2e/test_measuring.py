@@ -15,8 +15,8 @@ from PIL import Image
 from support import cli
 
 import halfseen as hs
-from halfseen.bench import claims, rows, speed, speed_objects, speed_splats, tables
-from halfseen.bench.claims import Settings
+from halfseen.bench import claims, kinds, rows, speed, speed_objects, speed_splats, tables
+from halfseen.bench.kinds import Settings
 from halfseen.common.rng import generator
 from halfseen.data import load as loading
 from halfseen.data import normalise
@@ -88,7 +88,7 @@ def test_a_budget_becomes_steps(still_life_folder, tmp_path, capsys):
 
 
 def test_claims_are_computed_once_and_are_functions_of_cells(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(claims.TIERS, "quick", Settings((3,), (0,), 32, 20, 1))
+    monkeypatch.setitem(kinds.SCENES.tiers, "quick", Settings((3,), (0,), 32, 20, 1))
     monkeypatch.setattr(claims, "WORLDS", {"car-0": ("cars", 0, "hemisphere", (32, 32))})
     monkeypatch.setattr(claims, "WORLD_VIEWS", 5)
     assert cli("bench", "claims", "--out", tmp_path, "--limit", 1) == 0
@@ -111,7 +111,7 @@ def test_claims_are_computed_once_and_are_functions_of_cells(tmp_path, monkeypat
 
 
 def test_a_row_of_ones_own_is_read_beside_classic(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(claims.TIERS, "quick", Settings((3,), (0,), 32, 20, 1))
+    monkeypatch.setitem(kinds.SCENES.tiers, "quick", Settings((3,), (0,), 32, 20, 1))
     monkeypatch.setattr(claims, "WORLDS", {"car-0": ("cars", 0, "hemisphere", (32, 32))})
     monkeypatch.setattr(claims, "WORLD_VIEWS", 5)
     mine = ("--row", "dull=plain/basic/gaussians,lr_end=0.5")

@@ -338,7 +338,7 @@ def test_objects_of_claims_have_the_protocols_views_and_lie_where_cameras_look()
     assert objects.names(None, "quick") == tuple(
         f"object-{f}-{i}" for i in range(2) for f in ("cars", "chairs", "tabletop", "clevr")
     )
-    capture, split = objects.capture("object-clevr-0", None, 16)
+    capture, split = objects.spiral("object-clevr-0", None, 1, 16)
     assert (len(capture), split.train, len(split.test)) == (251, (64,), 250)
     cameras = capture.cameras()
     # Every camera's axis passes by the origin, where the object is taken to be.
@@ -346,7 +346,7 @@ def test_objects_of_claims_have_the_protocols_views_and_lie_where_cameras_look()
     beside = (centres - (centres * axes).sum(-1, keepdim=True) * axes).norm(dim=-1)
     assert float((beside / centres.norm(dim=-1)).max()) < 1e-3
     with pytest.raises(hs.UserError, match="the mesh of a claim is not there"):
-        objects.capture("mesh-meshes_cc0_kenney-chair", None, 16)
+        objects.spiral("mesh-meshes_cc0_kenney-chair", None, 1, 16)
 
 
 def test_claims_leave_out_rows_whose_prior_is_not_shipped_and_say_so(

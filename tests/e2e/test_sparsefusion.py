@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 from support import cli
 
 import halfseen as hs
+from halfseen.bench import claims, rows
+from halfseen.bench import objects as objects_of_claims
 from halfseen.cameras.cameras import Cameras
 from halfseen.data import transforms_write
 from halfseen.data.capture import PictureArray
@@ -230,3 +232,45 @@ def test_an_oracle_denoiser_converges_to_the_true_object(
     apart = [psnr(a, b) for a, b in zip(shown.movedim(1, -1), wanted.movedim(1, -1), strict=True)]
     nothing = [psnr(torch.zeros_like(b), b) for b in wanted.movedim(1, -1)]
     assert sum(apart) / len(apart) > sum(nothing) / len(nothing) + 8
+
+
+RIVAL = (
+    "size=16", "rendered=24", "most=2", "views=4", "window=2", "workers=0", 'families=["cars","chairs"]',
+    "rival.unet.widths=[16,32]", "rival.unet.outside=16", "rival.unet.heads=2", "rival.unet.attention=[1]", "rival.rays=16",
+    "loop.batch=2", "loop.steps=4", "loop.save_every=2", "loop.validate_every=4",
+)  # fmt: skip
+
+
+def test_the_rival_is_trained_predicts_a_field_and_is_told_from_the_method(
+    chair: Path, objects: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rival = trained("pixelnerf-views-64", tmp_path / "rival", RIVAL)
+    rows = [json.loads(line) for line in (tmp_path / "rival-training" / "log.jsonl").read_text().splitlines()]
+    assert {"psnr", "psnr_cars", "psnr_chairs"} <= set(rows[-1])
+    run(chair, rival, tmp_path / "r", "--variant", "pixelnerf", settings=())
+    assert cli("render", tmp_path / "r", "--orbit", 1, "--out", tmp_path / "shown") == 0
+    assert np.asarray(Image.open(tmp_path / "shown" / "rgb" / "00000.png")).std() > 0
+    capsys.readouterr()
+    wrong = ["--method", "sparsefusion", "--view-ids", "0,2", "--out", tmp_path / "x"]
+    assert cli("reconstruct", chair, *wrong, "--prior", f"views={rival}") == 2
+    assert "tells nothing of views" in capsys.readouterr().err
+    assert cli("reconstruct", chair, *wrong, "--prior", f"views={objects}", "--variant", "pixelnerf") == 2
+    assert "predicts no field" in capsys.readouterr().err
+
+
+def test_claims_of_a_few_photos_stand_on_objects_and_have_plain_beside() -> None:
+    asked = claims.cells("quick", None, "sparsefusion")
+    assert {c.scene for c in asked} == {f"object-{f}-{i}" for f in ("cars", "chairs", "tabletop") for i in range(2)}
+    assert [r.name for r in dict.fromkeys(c.row for c in asked)] == [
+        "plain classic", "pixelnerf", "eft", "vldm", "sparsefusion",
+    ]  # fmt: skip
+    assert {c.views for c in asked} == {2}
+    ablated = claims.cells("quick", None, "sparsefusion", ablations=True)[len(asked) :]
+    assert {c.scene for c in ablated} == {"object-cars-0", "object-chairs-0"}
+    for cell in ablated:
+        rows.config_of(cell.row, 600)
+    capture, split = objects_of_claims.orbit("object-chairs-0", None, 2, 16)
+    assert (len(capture), len(split.train), len(split.test)) == (32, 2, 30)
+    # All from one height.
+    heights = capture.cameras().centres[:, 2]
+    assert float(heights.std()) < 1e-3 * float(heights.mean().abs())

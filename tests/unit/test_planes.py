@@ -143,7 +143,7 @@ def test_features_of_a_projection_are_those_of_the_pixel_that_a_point_falls_on()
     features = torch.stack([x, y])[None]
     ray = rays.cast(source, torch.zeros(2, dtype=torch.long), torch.tensor([[5.5, 9.5], [12.5, 2.5]]))
     at = to_world.inverse().points(ray.at_depth(torch.tensor([1.7, 2.3], dtype=torch.float64)))[None].float()
-    found = projection.seen_at(features, at, torch.tensor([2 * SRN_FOCAL]))[0]
+    found = projection.seen_at(features, at, projection.ahead(torch.tensor([2 * SRN_FOCAL])))[0]
     assert found.flatten().tolist() == pytest.approx([5, 9, 12, 2], abs=1e-3)
 
 
@@ -166,7 +166,9 @@ def test_a_predicted_projection_is_the_network_that_predicted_it() -> None:
         net.fields(encoded, focal), ray.origins[None], ray.directions[None], SAMPLING, torch.ones(1, 3)
     )
     kind = projection.Config(16, 16, 1, config.layers, SAMPLING)
-    field = projection.of_features(encoded, focal, net.weights, [to_box.inverse()], Similarity.identity(), kind)
+    field = projection.of_features(
+        encoded, projection.ahead(focal), net.weights, [to_box.inverse()], Similarity.identity(), kind
+    )
     with torch.no_grad():
         alone = field.render(other, background=(1.0, 1.0, 1.0))
     assert torch.allclose(alone.rgb.reshape(-1, 3), traced.rgb[0], atol=1e-4)

@@ -29,6 +29,7 @@ from halfseen.priors.networks import autoencoder, kl_f8, pyramid
 SMALL = replace(
     eft.Config(), encoder=pyramid.Config(widths=(16, 32), project=16), width=16, layers=1, feedforward=16, depths=5
 )
+MIDDLE = torch.tensor([[0.0, 0.0, 2.0]])
 UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 EYES = ((2.0, 0.0, 0.5), (1.5, 1.5, 0.3), (0.2, 2.1, 0.9), (-2.0, 0.4, 0.1))
 
@@ -43,7 +44,7 @@ def asked(query: int, photos: list[int]) -> Query:
     c2w = poses()
     relative = (c2w[query].inverse() @ c2w[photos]).float()[None]
     lens = torch.tensor([1.3, 1.3, 0.5, 0.5])
-    return Query(lens[None], relative, lens.expand(1, len(photos), 4), torch.tensor([[1.0, 3.0]]))
+    return Query(lens[None], relative, lens.expand(1, len(photos), 4), torch.tensor([[1.0, 3.0]]), MIDDLE)
 
 
 def test_samples_fall_where_cameras_project_them() -> None:
@@ -69,7 +70,7 @@ def test_what_is_behind_a_photos_camera_is_not_seen() -> None:
     c2w = torch.eye(4).expand(1, 1, 4, 4).clone()
     c2w[0, 0, 2, 3] = 2.0
     lens = torch.tensor([1.3, 1.3, 0.5, 0.5])
-    query = Query(lens[None], c2w, lens.expand(1, 1, 4), torch.tensor([[1.0, 3.0]]))
+    query = Query(lens[None], c2w, lens.expand(1, 1, 4), torch.tensor([[1.0, 3.0]]), MIDDLE)
     where = epipolar.samples(query, 1, 1, 5)
     assert where.before[0, 0, 0].tolist() == [False, False, False, True, True]
     maps = torch.ones(1, 1, 2, 8, 8)
@@ -162,7 +163,9 @@ def test_it_learns_to_copy_what_a_photo_shows() -> None:
     c2w = torch.eye(4).expand(4, 1, 4, 4).clone()
     c2w[:, 0, 0, 3] = 0.25
     lens = torch.tensor([1.0, 1.0, 0.5, 0.5])
-    query = Query(lens.expand(4, 4), c2w, lens.expand(4, 1, 4), torch.tensor([[1.0, 3.0]]).expand(4, 2))
+    query = Query(
+        lens.expand(4, 4), c2w, lens.expand(4, 1, 4), torch.tensor([[1.0, 3.0]]).expand(4, 2), MIDDLE.expand(4, 3)
+    )
     losses = []
     for step in range(120):
         # At depth 2, a quarter of a unit to the side is an eighth of a picture: 2 of 16 pixels.
@@ -358,7 +361,7 @@ def test_what_is_lent_is_what_the_nearest_photo_shows_there() -> None:
     c2w = torch.eye(4).expand(1, 2, 4, 4).clone()
     c2w[0, :, 0, 3] = torch.tensor([1.0, 0.25])
     lens = torch.tensor([1.0, 1.0, 0.5, 0.5])
-    query = Query(lens[None], c2w, lens.expand(1, 2, 4), torch.tensor([[1.0, 3.0]]))
+    query = Query(lens[None], c2w, lens.expand(1, 2, 4), torch.tensor([[1.0, 3.0]]), MIDDLE)
     photos = torch.rand(1, 2, 3, 16, 16, generator=generator(0, "photos"))
     assert lending.nearest(query).tolist() == [1]
     colours, there = lending.lent(photos, query, torch.full((1, 4, 4), 2.0), 16)

@@ -20,7 +20,7 @@ from halfseen.methods.difix3d.training import FIXER
 from halfseen.methods.difix3d.training_paper import DIFIX
 from halfseen.methods.nerfdiff.training import NERFDIFF, PIXELNERF, SIZES
 from halfseen.methods.sparsefusion.autoencoding import AUTOENCODER
-from halfseen.methods.sparsefusion.training import SPARSEFUSION, SPARSEFUSION_PAPER
+from halfseen.methods.sparsefusion.training import PIXELNERF_VIEWS, SPARSEFUSION, SPARSEFUSION_PAPER
 from halfseen.priors import training, weights
 from halfseen.priors.ema import named
 
@@ -44,6 +44,7 @@ RECIPES: Mapping[str, Recipe] = {
         AUTOENCODER,
         SPARSEFUSION,
         SPARSEFUSION_PAPER,
+        PIXELNERF_VIEWS,
     )
 }
 _TRAINING = "training.json"

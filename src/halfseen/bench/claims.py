@@ -13,18 +13,18 @@ import time
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from halfseen.bench import objects, rows
+from halfseen.bench import kinds, objects, rows
+from halfseen.bench.kinds import Settings, Tier
 from halfseen.bench.rows import Row
 from halfseen.common.config import to_plain
-from halfseen.common.errors import UserError, quote
 from halfseen.common.files import sha256, write_text
 from halfseen.common.jsonfile import read_json
-from halfseen.data import formats, normalise, protocols
 from halfseen.data import load as loading
+from halfseen.data import normalise
 from halfseen.data.capture import Capture, Split
 from halfseen.export.measured import measure, photos
 from halfseen.export.together import together
@@ -33,54 +33,10 @@ from halfseen.methods.contract import OnCompile
 from halfseen.poses import framing, one_photo
 from halfseen.priors.weights import file_of, shipped_names
 from halfseen.runs.snapshot import Snapshot
-from halfseen.worlds import families, sample, seeds
 
-Tier = Literal["quick", "full"]
 CELLS = "cells"
-FEW_VIEWS, ABLATIONS = "few-views", "ablations"
-# Claims of objects from one photo have scenes, sizes and a protocol of their own: `objects`.
-ONE_PHOTO, ONE_PHOTO_ABLATIONS = "one-photo", "one-photo ablations"
-# World scenes by name: family, number of the claims seed, layout and size; of each, this many views.
-WORLDS: dict[str, tuple[str, int, str, tuple[int, int]]] = {
-    "room-0": ("rooms", 0, "forward", (128, 96)),
-    "room-1": ("rooms", 1, "forward", (128, 96)),
-    "street-0": ("outdoor", 0, "drive", (128, 96)),
-    "car-0": ("cars", 0, "hemisphere", (128, 128)),
-    "chair-0": ("chairs", 0, "hemisphere", (128, 128)),
-    "table-0": ("tabletop", 0, "hemisphere", (128, 128)),
-}
-WORLD_VIEWS = 20
 # What the floor of SWD is, for the protocol of a cell.
 _FLOOR = "SWD between every second photo and the rest, of all that are held out"
-# Real captures by the name of their folder.
-REAL = ("llff_fern", "fox", "banana", "dtu_scan65")
-# Of these, whose protocol is LLFF's though their format does not say so.
-LLFF = ("llff_fern",)
-# Scenes of ablations: one of each sort.
-ABLATED = ("room-0", "chair-0", "llff_fern")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a tier computes."""
-
-    views: tuple[int, ...]
-    seeds: tuple[int, ...]
-    size: int  # longer side
-    steps: int
-    every: int  # of the targets,
-    least: int = 3  # as long as so many remain
-
-
-TIERS: dict[Tier, Settings] = {
-    "quick": Settings((3,), (0,), 128, 500, 10),
-    "full": Settings((3, 6, 9), (0, 1, 2), 256, 1500, 1),
-}
-# SRN's protocol, 64 x 64: the photo is view 64 of the spiral; quick looks at every tenth of the other 250.
-OBJECT_TIERS: dict[Tier, Settings] = {
-    "quick": Settings((1,), (0,), 64, 600, 10),
-    "full": Settings((1,), (0, 1, 2), 64, 600, 1),
-}
 
 
 @dataclass(frozen=True)
@@ -98,7 +54,7 @@ class Cell:
     @property
     def settings(self) -> Settings:
         """What its tier computes."""
-        return _settings(self.claim, self.tier)
+        return kinds.of_claim(self.claim).tiers[self.tier]
 
 
 @dataclass(frozen=True)
@@ -117,12 +73,10 @@ def cells(
     tier: Tier, captures: Path | None, method: str = "plain", *, ablations: bool = False, more: tuple[Row, ...] = ()
 ) -> list[Cell]:
     """All cells of a tier, rows beside each other so that an early stop leaves pairs; `more` are a user's own rows."""
-    one_photo = method in rows.ONE_PHOTO
-    claim, changed = (ONE_PHOTO, ONE_PHOTO_ABLATIONS) if one_photo else (FEW_VIEWS, ABLATIONS)
-    scenes = objects.names(captures, tier) if one_photo else _scenes(captures)
-    settings = _settings(claim, tier)
+    kind = kinds.of_method(method)
+    scenes, settings = kind.names(captures, tier), kind.tiers[tier]
     found = [
-        Cell(claim, row, scene, views, seed, tier)
+        Cell(kind.claim, row, scene, views, seed, tier)
         for seed in settings.seeds
         for views in settings.views
         for scene in scenes
@@ -131,21 +85,11 @@ def cells(
     if not ablations:
         return found
     return found + [
-        Cell(changed, row, scene, settings.views[0], settings.seeds[0], tier)
+        Cell(kind.ablations, row, scene, settings.views[0], settings.seeds[0], tier)
         for scene in scenes
-        if scene in (objects.ABLATED if one_photo else ABLATED)
+        if scene in kind.ablated
         for row in rows.ABLATIONS[method]
     ]
-
-
-def _settings(claim: str, tier: Tier) -> Settings:
-    """What a tier of a claim computes."""
-    return (OBJECT_TIERS if claim in (ONE_PHOTO, ONE_PHOTO_ABLATIONS) else TIERS)[tier]
-
-
-def _scenes(captures: Path | None) -> tuple[str, ...]:
-    """Names of the scenes at hand."""
-    return *WORLDS, *(n for n in REAL if captures is not None and (captures / n).is_dir())
 
 
 def path_of(cell: Cell, out: Path) -> Path:
@@ -215,27 +159,9 @@ def _write(cell: Cell, fitted: Fitted, measured: dict[str, Any], seconds: dict[s
     write_text(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
 
 
-def _scene(cell: Cell, captures: Path | None) -> tuple[Capture, Split]:
-    if cell.scene in WORLDS:
-        family, number, layout, size = WORLDS[cell.scene]
-        seed = seeds.seed_of("claims", number)
-        capture = sample.capture(families.by_name(family), seed, layout=layout, views=WORLD_VIEWS, size=size)
-        return capture, protocols.even(cell.views, WORLD_VIEWS)
-    if objects.known(cell.scene):
-        return objects.capture(cell.scene, captures, cell.settings.size)
-    if captures is None or not (captures / cell.scene).is_dir():
-        raise UserError(
-            "the scene of a claim is not there", got=quote(cell.scene), accepted="a folder of --captures", do="Name it."
-        )
-    capture = formats.read([captures / cell.scene])
-    if cell.scene in LLFF:
-        return capture, protocols.llff(cell.views, len(capture))
-    return capture, protocols.choose(capture, cell.views, None)
-
-
 def _fitted(cell: Cell, captures: Path | None, on_compile: OnCompile) -> Fitted:
     settings = cell.settings
-    capture, split = _scene(cell, captures)
+    capture, split = kinds.of_claim(cell.claim).capture(cell.scene, captures, cell.views, settings.size)
     step = max(1, min(settings.every, len(split.test) // settings.least))
     inputs = loading.load(capture.select(split.train), settings.size)
     if objects.known(cell.scene):

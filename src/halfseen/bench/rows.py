@@ -12,8 +12,9 @@ from halfseen.methods.diffusionerf.algorithm import METHOD as DIFFUSIONERF
 from halfseen.methods.difix3d.algorithm import METHOD as DIFIX3D
 from halfseen.methods.nerfdiff.algorithm import METHOD as NERFDIFF
 from halfseen.methods.plain.algorithm import METHOD as PLAIN
+from halfseen.methods.sparsefusion.algorithm import METHOD as SPARSEFUSION
 
-METHODS: dict[str, Method] = {m.name: m for m in (PLAIN, DIFFUSIONERF, DIFIX3D, NERFDIFF)}
+METHODS: dict[str, Method] = {m.name: m for m in (PLAIN, DIFFUSIONERF, DIFIX3D, NERFDIFF, SPARSEFUSION)}
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,14 @@ _NERFDIFF = (
     Row("feedforward", "nerfdiff", "feedforward", base="pixelnerf"),
     *(Row(v, "nerfdiff", v, _ALONE, base="feedforward") for v in ("sample-then-fit", "sds", "ngd")),
 )
-# Methods whose claims are of objects from one photo. Nothing is fitted to one photo alone: plain's rows are not beside them.
-ONE_PHOTO = ("nerfdiff",)
+_SPARSEFUSION = (
+    Row("pixelnerf", "sparsefusion", "pixelnerf"),
+    Row("eft", "sparsefusion", "eft", base="pixelnerf"),
+    Row("vldm", "sparsefusion", "vldm", base="eft"),
+    Row("sparsefusion", "sparsefusion", "distilled", base="eft"),
+)
+# Which of plain's rows are beside a method's. Nothing is fitted to one photo alone; without a prior two photos take all the help that there is.
+_BESIDE = {"nerfdiff": (), "sparsefusion": PLAIN_ROWS[1:]}
 # The rows of each method's claims, beside plain's.
 ROWS: dict[str, tuple[Row, ...]] = {
     "plain": (),
@@ -63,6 +70,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
     ),
     "difix3d": _DIFIX3D,
     "nerfdiff": _NERFDIFF,
+    "sparsefusion": _SPARSEFUSION,
 }
 _BASE = "geometric + prior"
 _FOURFOLD = 4 * DIFFUSIONERF.variants["geometric-prior"].score.weight
@@ -78,6 +86,22 @@ def _guided(name: str, *settings: str) -> Row:
     return Row(name, "nerfdiff", "ngd", (*_ALONE, *settings), base="ngd")
 
 
+def _imagined(name: str, *settings: str) -> Row:
+    """SparseFusion with its imagining changed."""
+    return Row(name, "sparsefusion", "distilled", settings, base="sparsefusion")
+
+
+# The released code's schedule: 1,000 steps on what the transformer shows, 2,000 views, each imagined from a time of its own.
+_PAPERS = (
+    "steps=3000",
+    "bootstrap=0.3334",
+    "refine=0",
+    "imagining.schedule=fresh",
+    "imagining.views=82",
+    "imagining.first=0.99",
+    "imagining.last=0",
+    "imagining.sampler=ancestral-plms",
+)
 # What happens when one thing is changed.
 ABLATIONS: dict[str, tuple[Row, ...]] = {
     "plain": (),
@@ -98,6 +122,15 @@ ABLATIONS: dict[str, tuple[Row, ...]] = {
         Row("diffusion only", "nerfdiff", "diffusion-only", base="feedforward"),
         Row("ngd, gaussians", "nerfdiff", "ngd", field="gaussians", base="ngd"),
         Row("ngd, hashgrid", "nerfdiff", "ngd", field="hashgrid", base="ngd"),
+    ),
+    "sparsefusion": (
+        Row("paper's schedule", "sparsefusion", "distilled", _PAPERS, base="sparsefusion"),
+        _imagined("in latents", "imagining.space=latent"),
+        _imagined("no bootstrap", "bootstrap=0"),
+        _imagined("rounds without a last word", "refine=0"),
+        _imagined("guided twice as much", "imagining.guidance=2"),
+        Row("sparsefusion, gaussians", "sparsefusion", "distilled", field="gaussians", base="sparsefusion"),
+        Row("sparsefusion, triplane", "sparsefusion", "distilled", field="triplane", base="sparsefusion"),
     ),
     "diffusionerf": (
         _changed("pulled at colours only", "pulls=colour"),
@@ -122,7 +155,7 @@ ABLATIONS: dict[str, tuple[Row, ...]] = {
 def of_method(method: str) -> tuple[Row, ...]:
     """The rows of a method's claims: plain's, and its own."""
     own = ROWS[known(method)]
-    return own if method in ONE_PHOTO else PLAIN_ROWS + own
+    return _BESIDE.get(method, PLAIN_ROWS) + own
 
 
 def also_of(row: Row) -> Row | None:

@@ -48,9 +48,9 @@ class BenchClaims:
     out: Path = Path("claims")
     """Folder of cells/; cells that are there are kept."""
     captures: Path | None = None
-    """Folder with real captures (llff_fern, fox, banana, dtu_scan65; for objects from one photo, meshes_cc0_kenney and meshes_cc0_kaykit); without it the claims stand on worlds alone."""
+    """Folder with real captures (llff_fern, fox, banana, dtu_scan65; for objects from one or a few photos, meshes_cc0_kenney and meshes_cc0_kaykit); without it the claims stand on worlds alone."""
     method: str = "plain"
-    """Whose claims: plain, diffusionerf, difix3d, nerfdiff."""
+    """Whose claims: plain, diffusionerf, difix3d, nerfdiff, sparsefusion."""
     tier: Literal["quick", "full"] = "quick"
     """quick takes 2 (plain), 9 (diffusionerf), 18 (difix3d) or 11 (nerfdiff) minutes a scene on one core; full goes on for long."""
     scenes: tuple[str, ...] = ()

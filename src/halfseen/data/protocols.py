@@ -9,6 +9,7 @@ import torch
 
 from halfseen.cameras.cameras import Cameras
 from halfseen.common.errors import UserError
+from halfseen.common.rng import generator
 from halfseen.data.capture import Capture, Split
 
 LLFF_HOLD = 8
@@ -19,6 +20,8 @@ DTU_VIEWS = 49
 # ShapeNet-SRN's test spiral: its views, the customary inputs in order of use, and pixelNeRF's quick subset of targets.
 SRN_VIEWS, SRN_INPUTS = 251, (64, 104)
 SRN_SUBSET = (0, 24, 49, 74, 99, 124, 149, 174, 199, 224, 249)
+# Views of a sequence of CO3D that SparseFusion was measured on.
+CO3D_VIEWS = 32
 # Splits that are asked for by name; rounds of k-means after which it has long settled.
 CLUSTERS, WALKS = "clusters", "walks"
 NAMED = (CLUSTERS, WALKS)
@@ -62,6 +65,14 @@ def srn(count: int) -> Split:
     _check(count, len(SRN_INPUTS))
     inputs = SRN_INPUTS[:count]
     return Split(f"srn-{count}", inputs, tuple(i for i in range(SRN_VIEWS) if i not in inputs))
+
+
+def co3d(count: int, number: int) -> Split:
+    """A sequence of 32 views: the first of them in an order that follows from the scene's number are the inputs, so that two photos are
+    among three; everything else is held out."""
+    _check(count, CO3D_VIEWS - 1)
+    order = torch.randperm(CO3D_VIEWS, generator=generator(number, "protocols/co3d")).tolist()
+    return Split(f"co3d-{count}", tuple(order[:count]), tuple(sorted(order[count:])))
 
 
 def dtu_splits(numbers: Sequence[int]) -> tuple[Split, ...]:

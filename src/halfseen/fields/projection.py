@@ -1,8 +1,8 @@
 """A field whose samples look up features where they fall on photos (pixelNeRF, Yu et al. 2021): the rival of planes.
 
 A sample's position in the frame of each photo and the features that it falls on go through residual layers; their mean over photos
-gives density and colour. Frames of photos are those of `planes`: a cube before the camera, which is at (0, 0, -focal) and sees
-[-1, 1]^2 at z = 0.
+gives density and colour. A photo's frame is a cube with its camera's axes (x right, y down, z forward), and its pinhole says where in
+that frame the camera is and what it sees: six numbers (eye x, y, z; focal length; principal point x, y), lenses in pictures' sides.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from halfseen.fields.operators import Marched
 # Added to the density before softplus.
 _SHIFT = -1.0
 # Tensors of a field that are no weights of its layers.
-_OWN = ("features", "into", "focal")
+_OWN = ("features", "into", "pinhole")
+_PINHOLE = 6
 
 
 @dataclass(frozen=True)
@@ -80,19 +81,35 @@ def decode(xyz: Tensor, features: Tensor, weights: dict[str, Tensor], config: La
     return F.softplus(out[..., 0] + _SHIFT), torch.sigmoid(out[..., 1:])
 
 
-def seen_at(features: Tensor, xyz: Tensor, focal: Tensor) -> Tensor:
-    """Features [B, S, C] of pictures [B, C, H, W] where positions [B, S, 3] in their frames fall; focal lengths [B] in half pictures."""
-    scale = focal[:, None] / (focal[:, None] + xyz[..., 2]).clamp_min(torch.finfo(xyz.dtype).eps)
-    grid = (xyz[..., :2] * scale[..., None])[:, None]
-    found = F.grid_sample(features, grid.to(features.dtype), align_corners=False, padding_mode="border")
+def ahead(focal: Tensor) -> Tensor:
+    """Pinholes [V, 6] of photos whose cameras are at (0, 0, -focal) and see [-1, 1]^2 at z = 0, as `planes` have it."""
+    nothing, half = torch.zeros_like(focal), torch.full_like(focal, 0.5)
+    return torch.stack([nothing, nothing, -focal, focal / 2, half, half], -1)
+
+
+def seen_at(features: Tensor, xyz: Tensor, pinhole: Tensor) -> Tensor:
+    """Features [B, S, C] of pictures [B, C, H, W] where positions [B, S, 3] in their frames fall, by pinholes [B, 6]."""
+    eye, focal, centre = (pinhole[:, None, part] for part in (slice(0, 3), slice(3, 4), slice(4, 6)))
+    away = xyz - eye
+    at = away[..., :2] / away[..., 2:].clamp_min(torch.finfo(xyz.dtype).eps) * focal + centre
+    found = F.grid_sample(features, (2 * at - 1)[:, None].to(features), align_corners=False, padding_mode="border")
     return found[:, :, 0].transpose(1, 2)
 
 
-def many(features: Tensor, focal: Tensor, weights: dict[str, Tensor], config: Layers) -> Many:
-    """B fields of one photo each, in the frames of their photos."""
+def many(features: Tensor, pinhole: Tensor, weights: dict[str, Tensor], config: Layers) -> Many:
+    """B fields of one photo each [B, C, H, W], in the frames of their photos."""
+    eye = torch.eye(4)[:3].to(pinhole).expand(len(features), 1, 3, 4)
+    return many_of(features[:, None], eye, pinhole[:, None], weights, config)
+
+
+def many_of(features: Tensor, into: Tensor, pinhole: Tensor, weights: dict[str, Tensor], config: Layers) -> Many:
+    """B fields of V photos each [B, V, C, H, W]; `into` [B, V, 3, 4] takes positions of the frame of each field into those of its photos."""
+    photos = features.shape[1]
 
     def both(xyz: Tensor) -> tuple[Tensor, Tensor]:
-        density, colour = decode(xyz[None], seen_at(features, xyz, focal)[None], weights, config)
+        at = torch.einsum("bvij,bsj->bvsi", into[..., :3], xyz) + into[:, :, None, :, 3]
+        seen = seen_at(features.flatten(0, 1), at.flatten(0, 1), pinhole.flatten(0, 1)).unflatten(0, (-1, photos))
+        density, colour = decode(at.transpose(0, 1), seen.transpose(0, 1), weights, config)
         return planes.inside(density, xyz), colour
 
     def density(xyz: Tensor) -> Tensor:
@@ -106,7 +123,7 @@ class Projection:
     """See `contract.Field` and `volumetric.Medium`. It is predicted, and not fitted any further."""
 
     def __init__(self, tensors: dict[str, Tensor], to_user: Similarity, config: Config) -> None:
-        self.features, self.into, self.focal = (tensors[k] for k in _OWN)  # [V, C, H, W], [V, 3, 4], [V]
+        self.features, self.into, self.pinhole = (tensors[k] for k in _OWN)  # [V, C, H, W], [V, 3, 4], [V, 6]
         self.weights = {k: v for k, v in tensors.items() if k not in _OWN}
         self.to_user, self.config = to_user, config
 
@@ -158,7 +175,7 @@ class Projection:
 
     def state(self) -> dict[str, Tensor]:
         """See `contract.Field`."""
-        return {"features": self.features, "into": self.into, "focal": self.focal, **self.weights}
+        return {"features": self.features, "into": self.into, "pinhole": self.pinhole, **self.weights}
 
     def after_step(self, step: int, stats: dict[str, Tensor]) -> None:
         """Nothing changes."""
@@ -172,21 +189,21 @@ class Projection:
     def _both(self, xyz: Tensor) -> tuple[Tensor, Tensor]:
         """(densities [S], colours [S, 3]) at box points [S, 3]."""
         at = torch.stack([planes.where(xyz, into) for into in self.into])
-        density, colour = decode(at, seen_at(self.features, at, self.focal), self.weights, self.config.layers)
+        density, colour = decode(at, seen_at(self.features, at, self.pinhole), self.weights, self.config.layers)
         return planes.inside(density * planes.scale_of(self.into[0]), at[0]), colour
 
 
 def of_features(
     features: Tensor,
-    focal: Tensor,
+    pinhole: Tensor,
     weights: dict[str, Tensor],
     to_photos: list[Similarity],
     to_user: Similarity,
     config: Config,
 ) -> Projection:
-    """The field of features [V, C, H, W] of photos, each with its frame and focal length [V] in half pictures."""
+    """The field of features [V, C, H, W] of photos, each with its frame and its pinhole [V, 6]."""
     into = torch.stack([s.matrix()[:3] for s in to_photos]).to(features)
-    tensors = {"features": features, "into": into, "focal": focal.to(features), **weights}
+    tensors = {"features": features, "into": into, "pinhole": pinhole.to(features), **weights}
     return Projection({k: v.detach().clone() for k, v in tensors.items()}, to_user, config)
 
 
@@ -196,7 +213,7 @@ def create(to_user: Similarity, config: Config, seed: int, device: torch.device)
     features = torch.zeros(config.photos, config.channels, config.side, config.side)
     into = torch.eye(4)[:3].repeat(config.photos, 1, 1)
     weights = create_layers(config.layers, config.channels, rng)
-    tensors = {"features": features, "into": into, "focal": torch.ones(config.photos), **weights}
+    tensors = {"features": features, "into": into, "pinhole": torch.zeros(config.photos, _PINHOLE), **weights}
     return Projection({k: v.to(device) for k, v in tensors.items()}, to_user, config)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import fmean
 from typing import Literal
 
 import torch
@@ -29,6 +30,11 @@ def psnr(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
     check_pair(a, b, what="PSNR")
     error = (a.detach().double() - b.detach().double()) ** 2
     return -10 * math.log10(max(float(selected(error, mask, what="PSNR").mean()), _MIN_ERROR))
+
+
+def mean_psnr(a: Tensor, b: Tensor) -> float:
+    """The mean PSNR of pictures [B, 3, H, W], in dB."""
+    return fmean(psnr(x, y) for x, y in zip(a.movedim(1, -1), b.movedim(1, -1), strict=True))
 
 
 def ssim(a: Tensor, b: Tensor, mask: Tensor | None = None, *, window: Window = "gaussian") -> float:

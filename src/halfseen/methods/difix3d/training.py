@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from statistics import fmean
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +23,7 @@ from halfseen.methods.difix3d import inputs, pair_files
 from halfseen.methods.difix3d.pair_files import Listed
 from halfseen.methods.difix3d.pairs import Pair, PairsConfig, make, packed, unpacked
 from halfseen.metrics.edges import edges
-from halfseen.metrics.image import psnr
+from halfseen.metrics.image import mean_psnr, psnr
 from halfseen.priors.contract import Batch
 from halfseen.priors.networks import fixer_small
 from halfseen.priors.networks.fixer_small import BORROWED
@@ -219,11 +218,11 @@ def _gains(net: nn.Module, held: Judged, prefix: str) -> dict[str, float]:
     """PSNR before and after, with references, without, and of colours of which nothing else is known; and what is gained where photos
     saw and where they did not."""
     shown, target, references = held
-    out = {f"psnr_{prefix}before": _psnr(shown[:, :3], target)}
+    out = {f"psnr_{prefix}before": mean_psnr(shown[:, :3], target)}
     fixed = net(shown, references)[0].clamp(0, 1)
-    out[f"psnr_{prefix}after"] = _psnr(fixed, target)
-    out[f"psnr_{prefix}alone"] = _psnr(net(shown, references[:, :0])[0].clamp(0, 1), target)
-    out[f"psnr_{prefix}bare"] = _psnr(net(inputs.bare(shown[:, :3]), references)[0].clamp(0, 1), target)
+    out[f"psnr_{prefix}after"] = mean_psnr(fixed, target)
+    out[f"psnr_{prefix}alone"] = mean_psnr(net(shown, references[:, :0])[0].clamp(0, 1), target)
+    out[f"psnr_{prefix}bare"] = mean_psnr(net(inputs.bare(shown[:, :3]), references)[0].clamp(0, 1), target)
     seen = (shown[:, _SEEN] > _BY_ONE).flatten()
     before, after, truth = (t.movedim(1, -1).flatten(0, 2) for t in (shown[:, :3], fixed, target))
     for words, where in (("seen", seen), ("invented", ~seen)):
@@ -236,11 +235,6 @@ def networks(config: Config) -> Mapping[str, nn.Module]:
     """The untrained network. Its start follows from the seed, and the global generator is left as it was."""
     with untouched(config.seed, "fixer/init"):
         return {"fixer": fixer_small.FixerSmall(config.network)}
-
-
-def _psnr(a: Tensor, b: Tensor) -> float:
-    """Mean over pictures [B, 3, H, W], in dB."""
-    return fmean(psnr(x, y) for x, y in zip(a.movedim(1, -1), b.movedim(1, -1), strict=True))
 
 
 def _as_made(pairs: list[Pair], number: int) -> list[Pair]:

@@ -139,7 +139,7 @@ def predicted(
         encoded = prior.nerf(2 * seen.photo[None].to(prior.device) - 1)
     weight, to_planes = prior.nerf.weights, seen.to_box.inverse()
     if isinstance(config, projection.Config):
-        return projection.of_features(encoded, focal, weight, [to_planes], to_user, config)
+        return projection.of_features(encoded, projection.ahead(focal), weight, [to_planes], to_user, config)
     return triplane.of_planes(encoded[0], weight, to_planes, to_user, config)
 
 

@@ -13,7 +13,7 @@ from halfseen.common.rng import generator
 from halfseen.fields import decoder, planes, projection
 from halfseen.fields.batched import Many
 from halfseen.fields.samplers import Sampling
-from halfseen.priors.networks import unet
+from halfseen.priors.networks import blocks, unet
 
 # What the encoder is told of each pixel: colours and where it is.
 _SHOWN = 5
@@ -77,7 +77,7 @@ class PhotoToField(nn.Module):
 
     def forward(self, photos: Tensor) -> Tensor:
         """What fields are made of: planes [B, 3, C, R, R], or features [B, C, H, W] of the photos."""
-        found = self.unet(torch.cat([photos, _places(photos)], 1)).float()
+        found = self.unet(torch.cat([photos, blocks.places(photos)], 1)).float()
         told = _told(photos) if self.config.carries else None
         if self.config.kind == "projection":
             return found if told is None else torch.cat([found, *told], 1)
@@ -93,7 +93,7 @@ class PhotoToField(nn.Module):
         """The fields of encoded photos, whose focal lengths [B] are in half pictures."""
         if self.config.kind == "triplane":
             return planes.many(encoded, self.weights, self.config.decoder)
-        return projection.many(encoded, focal, self.weights, self.config.layers)
+        return projection.many(encoded, projection.ahead(focal), self.weights, self.config.layers)
 
 
 def _told(photos: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,10 +123,3 @@ def _averages(photos: Tensor) -> tuple[Tensor, Tensor]:
     mean = shown.sum((-2, -1)) / weight.sum((-2, -1))
     columns, rows = ((shown.sum(axis) + _SMOOTH * mean[..., None]) / (weight.sum(axis) + _SMOOTH) for axis in (-2, -1))
     return columns, rows
-
-
-def _places(photos: Tensor) -> Tensor:
-    """Where pixels are [B, 2, H, W], in [-1, 1]: the planes other than the picture's own cannot do without."""
-    height, width = photos.shape[-2:]
-    y, x = (torch.linspace(-1 + 1 / n, 1 - 1 / n, n).to(photos) for n in (height, width))
-    return torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)]).expand(len(photos), -1, -1, -1)

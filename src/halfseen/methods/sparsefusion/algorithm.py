@@ -7,7 +7,8 @@
     refinement     the photos have the last word, at their own size
 
 `small` imagines all views of the orbit at once, in rounds whose t falls; the released code one view at every step, at a random t.
-Shown beside it: `eft` and `vldm` put the transformer's pictures, or one sample of each view, in the place of renderings.
+Shown beside it: `eft` and `vldm` put the transformer's pictures, or one sample of each view, in the place of renderings; `pixelnerf`
+predicts a field.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from halfseen.data.capture import Capture
 from halfseen.fields.contract import After, Field
 from halfseen.methods.contract import Method
 from halfseen.methods.photometric import config as photometric
-from halfseen.methods.photometric import fit, lessons, warming
+from halfseen.methods.photometric import fit, lessons
 from halfseen.methods.photometric.fit import Fit
 from halfseen.methods.photometric.lessons import Lesson
-from halfseen.methods.sparsefusion import inputs, looking, orbit, resolving, view_prior
+from halfseen.methods.sparsefusion import inputs, looking, orbit, predicting, resolving, view_prior
 from halfseen.methods.sparsefusion.config import PAPER, VARIANTS, Config
 from halfseen.methods.sparsefusion.inputs import Inputs
 from halfseen.methods.sparsefusion.looking import Compared
@@ -68,6 +69,10 @@ def reconstruct(
 ) -> Generator[Snapshot, Knobs | None, None]:
     """Fit a field to a loaded capture in the box frame, with a resolved config. `state` is (step, tensors) of an earlier snapshot."""
     done, tensors = state or (0, None)
+    if cfg.way == "pixelnerf":
+        found = predicting.predicted(capture, to_user, cfg, device)
+        yield Snapshot(1, 1, "predict", found, {}, lambda: {"field": found.state()}, dict)
+        return
     prior = view_prior.load(cfg.prior, device, cfg.imagining.guidance)
     if cfg.way != "eft":
         view_prior.diffuses(prior, cfg.prior)
@@ -178,7 +183,7 @@ def _marked(snapshot: Snapshot, imagined: Imagined, cfg: Config) -> Snapshot:
 def after(cfg: Config, field: Field, capture: Capture, state: State, device: torch.device) -> After | None:
     """Of `eft` and `vldm`, their own pictures in the place of renderings."""
     del field, state
-    if cfg.way == "distilled":
+    if cfg.way not in ("eft", "vldm"):
         return None
     prior = view_prior.load(cfg.prior, device, cfg.imagining.guidance)
     return Shown(prior, inputs.of(capture, prior.config.size, device), cfg)
@@ -190,10 +195,10 @@ METHOD = Method(
     fields=("hashgrid", "gaussians", "triplane"),
     config=Config,
     resolve=resolving.resolve,
-    field_config=lambda cfg: photometric.field_config(cfg.fit),
+    field_config=lambda cfg: cfg.projection or photometric.field_config(cfg.fit),
     estimate=partial(resolving.estimate, reconstruct),
     reconstruct=reconstruct,
-    warm_up=partial(warming.warm_up, lambda cfg: cfg.fit),
+    warm_up=resolving.warm_up,
     cut_out=True,
     roles=("views",),
     priors_of=lambda cfg: (cfg.prior,),

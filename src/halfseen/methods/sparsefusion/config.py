@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from halfseen.common.config import within
+from halfseen.fields import projection
 from halfseen.methods.photometric import config as photometric
 from halfseen.methods.photometric.config import CLASSIC
 
@@ -66,8 +67,9 @@ class Config:
     steps: int = 600
     bootstrap: float = 0.3
     refine: float = 0.15
-    # distilled: the method. eft: the transformer's pictures in the place of renderings. vldm: one sample of each view.
-    way: Literal["distilled", "eft", "vldm"] = "distilled"
+    # distilled: the method. eft: the transformer's pictures in the place of renderings. vldm: one sample of each view. pixelnerf: the rival,
+    # which predicts a field of its own.
+    way: Literal["distilled", "eft", "vldm", "pixelnerf"] = "distilled"
     imagining: Imagining = field(default_factory=Imagining)
     # Imagined views of the end count so much while the photos have the last word.
     kept: float = 0.3
@@ -76,6 +78,7 @@ class Config:
     targets: tuple[Pose, ...] = ()
     prior: str = "sparsefusion-objects"
     prior_size: int = 64  # of the pictures that it works at
+    projection: projection.Config | None = None  # the rival's field
 
     def __post_init__(self) -> None:
         within("steps", self.steps, 1, 10**7)
@@ -101,6 +104,7 @@ VARIANTS = {
     "distilled": SMALL,
     "eft": replace(_SHOWN, way="eft"),
     "vldm": replace(_SHOWN, way="vldm"),
+    "pixelnerf": replace(SMALL, steps=1, way="pixelnerf", prior="pixelnerf-views-64"),
 }
 # Released code: 3000 iterations of a step each on a photo and on a view, 82 cameras, 128 x 128.
 PAPER = {

@@ -24,6 +24,7 @@ class Query:
     photo_to_query: Tensor  # [B, K, 4, 4] camera-to-query of the photos
     photo_intrinsics: Tensor  # [B, K, 4] in their sides
     near_far: Tensor  # [B, 2] z-depths of the first and the last sample
+    middle: Tensor  # [B, 3] of the object
 
     @property
     def query_to_photo(self) -> Tensor:

@@ -59,8 +59,9 @@ def query(c2w: Tensor, lens: Tensor, photos: Tensor, lenses: Tensor, unit: float
     relative = c2w.double().inverse() @ photos.double()
     relative[:, :3, 3] /= unit
     away = float(depth(c2w.double(), point)) / unit
+    local = c2w[:3, :3].double().T @ (point - c2w[:3, 3]) / unit
     near_far = torch.tensor([max(away - REACH, _NEAREST * away), away + REACH])
-    return Query(lens.float()[None], relative.float()[None], lenses.float()[None], near_far[None])
+    return Query(lens.float()[None], relative.float()[None], lenses.float()[None], near_far[None], local.float()[None])
 
 
 def joined(queries: list[Query]) -> Query:

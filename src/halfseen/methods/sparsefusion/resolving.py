@@ -9,11 +9,12 @@ from functools import partial
 import torch
 
 from halfseen.cameras.similarity import Similarity
+from halfseen.common.errors import UserError
 from halfseen.data.capture import Capture
-from halfseen.methods.contract import Estimate, Reconstruct
+from halfseen.methods.contract import Estimate, OnCompile, Reconstruct
 from halfseen.methods.photometric import config as photometric
-from halfseen.methods.photometric import cost
-from halfseen.methods.sparsefusion import view_prior
+from halfseen.methods.photometric import cost, warming
+from halfseen.methods.sparsefusion import predicting, view_prior
 from halfseen.methods.sparsefusion.config import Config
 
 # Mean looks of the released code's schedule for a view: a time anywhere, a hundred steps a unit, at most fifty, and one more.
@@ -24,8 +25,29 @@ _BESIDE = 4.0
 
 def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
     """Fill in what depends on the capture and the prior."""
+    if cfg.way == "pixelnerf":
+        _check_predicted(kind)
+        field = predicting.field_config(cfg.prior, len(capture))
+        return replace(cfg, projection=field, prior_size=predicting.size_of(cfg.prior))
     fitted = photometric.resolve(replace(cfg.fit, steps=cfg.steps), capture, kind)
     return replace(cfg, fit=fitted, prior_size=view_prior.described(cfg.prior).size)
+
+
+def _check_predicted(kind: str) -> None:
+    """What is predicted is no other kind of field."""
+    if kind != "hashgrid":
+        raise UserError(
+            "the variant pixelnerf predicts features on the photos, and nothing is fitted to it",
+            got=f"field {kind}",
+            accepted="no --field",
+            do="Leave out --field, or change --variant.",
+        )
+
+
+def warm_up(cfg: Config, capture: Capture, device: torch.device, on_compile: OnCompile, *, fresh: bool = True) -> None:
+    """Compile what the fit calls; what is predicted calls no kernels."""
+    if cfg.way != "pixelnerf":
+        warming.warm_up(lambda c: c.fit, cfg, capture, device, on_compile, fresh=fresh)
 
 
 def with_prior(cfg: Config, role: str, name: str, weight: float | None) -> Config:
@@ -38,6 +60,8 @@ def with_prior(cfg: Config, role: str, name: str, weight: float | None) -> Confi
 def notes_of(cfg: Config) -> tuple[str, ...]:
     """At which sizes the prior and the photos work, and where views are imagined."""
     size = f"{cfg.prior_size} x {cfg.prior_size} px"
+    if cfg.way == "pixelnerf":
+        return (f"the prior works at {size}, and so does all of the result",)
     views = (
         f"{len(cfg.targets)} given cameras"
         if cfg.targets
@@ -62,6 +86,8 @@ def estimate(
     reconstruct: Reconstruct, capture: Capture, to_user: Similarity, cfg: Config, device: torch.device
 ) -> Estimate:
     """What the fit costs, and every look of the denoiser as much as one that is timed here."""
+    if cfg.way == "pixelnerf":
+        return predicting.estimate(reconstruct, capture, to_user, cfg, device)
     alone = replace(cfg, bootstrap=1.0, refine=0.0)
     found = cost.estimate(
         partial(reconstruct),

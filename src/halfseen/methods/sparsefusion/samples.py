@@ -9,7 +9,11 @@ from torch import Tensor
 
 from halfseen.methods.sparsefusion import cropped, frame
 from halfseen.methods.sparsefusion.epipolar import Query
+from halfseen.priors.contract import Batch
 from halfseen.worlds.objects import Views
+
+# What is in pixels of a sample, in order.
+_PICTURES = ("photos", "target", "mask", "valid")
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class Asked:
     query: Query  # of N queries, K photos each
     photos: Tensor  # [N, K, 3, s, s] in [0, 1], over black
     target: Tensor  # [N, 3, s, s]
+    mask: Tensor  # [N, 1, s, s] how much of it is the object's
     valid: Tensor  # [N, 1, s, s] where the camera's own frame shows something
 
 
@@ -35,7 +40,7 @@ def asked(views: Views, queries: list[int], photos: list[int], size: int, shaken
     unit = frame.half(c2w[count:], lenses[count:], middle)
     each = [frame.query(c2w[i], lenses[i], c2w[count:], lenses[count:], unit, middle) for i in range(count)]
     told = shown[count:].expand(count, -1, -1, -1, -1)
-    return Asked(frame.joined(each), told, shown[:count], valid[:count])
+    return Asked(frame.joined(each), told, shown[:count], cropped.cut(mask, crop, size)[:count], valid[:count])
 
 
 def mirrored(sample: Asked) -> Asked:
@@ -46,8 +51,9 @@ def mirrored(sample: Asked) -> Asked:
         flip @ sample.query.photo_to_query @ flip,
         _turned(sample.query.photo_intrinsics),
         sample.query.near_far,
+        sample.query.middle @ flip[:3, :3],
     )
-    return Asked(query, sample.photos.flip(-1), sample.target.flip(-1), sample.valid.flip(-1))
+    return Asked(query, *(getattr(sample, k).flip(-1) for k in _PICTURES))
 
 
 def _turned(lenses: Tensor) -> Tensor:
@@ -65,15 +71,20 @@ def recoloured(sample: Asked, order: Tensor) -> Asked:
 def to_plain(sample: Asked) -> dict[str, Tensor]:
     """As tensors of a batch, of one query."""
     query = {f"query_{k}": v[0] for k, v in vars(sample.query).items()}
-    return {**query, "photos": sample.photos[0], "target": sample.target[0], "valid": sample.valid[0]}
+    return {**query, **{k: getattr(sample, k)[0] for k in _PICTURES}}
+
+
+def from_plain(plain: Batch) -> Asked:
+    """The samples of a batch."""
+    return Asked(query_of(plain), *(plain[k] for k in _PICTURES))
 
 
 def on(sample: Asked, device: torch.device) -> Asked:
     """The same on a device."""
     query = Query(*(v.to(device) for v in vars(sample.query).values()))
-    return Asked(query, *(getattr(sample, k).to(device) for k in ("photos", "target", "valid")))
+    return Asked(query, *(getattr(sample, k).to(device) for k in _PICTURES))
 
 
-def query_of(plain: dict[str, Tensor]) -> Query:
+def query_of(plain: Batch) -> Query:
     """The queries of a batch."""
     return Query(**{k.removeprefix("query_"): v for k, v in plain.items() if k.startswith("query_")})

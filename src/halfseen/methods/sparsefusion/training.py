@@ -8,9 +8,8 @@ transformer, unless a stage trains one of them alone. Sample p of the stream fol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -19,25 +18,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from halfseen.common.errors import UserError, quote
-from halfseen.common.rng import generator, untouched
+from halfseen.common.rng import generator
 from halfseen.methods.contract import Data, Recipe
 from halfseen.methods.sparsefusion import latents, samples, telling, vldm
-from halfseen.methods.sparsefusion.data_sets import Sequences, of_sequence
-from halfseen.methods.sparsefusion.eft import Eft
 from halfseen.methods.sparsefusion.latents import LatentSpace
+from halfseen.methods.sparsefusion.networks import EFT, NAME, RIVAL_NAME, ROLE, VLDM, networks
+from halfseen.methods.sparsefusion.rival_training import RivalTask
 from halfseen.methods.sparsefusion.samples import Asked
+from halfseen.methods.sparsefusion.stream import Stream
 from halfseen.methods.sparsefusion.training_config import PAPER, Config
-from halfseen.metrics.image import psnr
+from halfseen.metrics.image import mean_psnr
 from halfseen.priors import samplers
-from halfseen.priors.contract import Batch, noised
+from halfseen.priors.contract import Batch, TrainingTask, noised
 from halfseen.priors.networks import pyramid
-from halfseen.worlds.objects import Made, Objects, Order, as_views, of_world
-from halfseen.worlds.seeds import Purpose
 
-NAME, ROLE = "sparsefusion-objects", "views"
-EFT, VLDM = "eft", "vldm"
-# Held-out objects of each family, photos and queries of each, and how many are shown.
-_HELD, _PHOTOS, _JUDGED, _SHOWN = 5, 2, 3, 6
+# Held-out objects that are shown.
+_SHOWN = 6
 # A cell counts where so much of it is in the camera's frame.
 _WHOLE = 0.6
 # Times at which the denoiser is judged, and steps of a sample from the first to the last time.
@@ -54,10 +50,8 @@ class SparseFusionTask:
             encoder = self.networks[EFT].encoder
             assert isinstance(encoder, pyramid.ResNet)
             pyramid.load_resnet(encoder, Path(config.resnet))
-        make = _makes(config, "train", config.views)
-        self._objects = Objects(make, config.window, config.reuse, config.workers)
+        self._stream = Stream(config)
         self._autoencoder: LatentSpace | None = None
-        self._held: list[Asked] | None = None
 
     @property
     def autoencoder(self) -> LatentSpace:
@@ -76,33 +70,22 @@ class SparseFusionTask:
 
     def batch(self, positions: range) -> Batch:
         """Queries of as many photos each, with noise for their latents."""
-        cfg = self.config
-        # The same for all processes and pieces that share a step.
-        rng = generator(cfg.seed, "sparsefusion/photos", positions.start // cfg.loop.batch)
-        photos = int(torch.randint(cfg.fewest, cfg.most + 1, (), generator=rng))
-        drawn = [self._sample(p, photos) for p in positions]
+        pairs = zip(self._stream.drawn(positions), positions, strict=True)
+        drawn = [samples.to_plain(asked) | self._noise(p) for asked, p in pairs]
         return {k: torch.stack([d[k] for d in drawn]) for k in drawn[0]}
 
-    def _sample(self, position: int, photos: int) -> dict[str, Tensor]:
-        cfg, rng = self.config, generator(self.config.seed, "sparsefusion/sample", position)
-        share, mirror, recolour = torch.rand(3, generator=rng).tolist()
-        views = self._objects.draw(position, share)
-        order = torch.randperm(len(views.rgb), generator=rng).tolist()
-        found = samples.asked(views, order[:1], order[1 : 1 + photos], cfg.size, cfg.shaken, rng)
-        channels = torch.randperm(3, generator=rng)
-        found = samples.mirrored(found) if mirror < cfg.mirrored else found
-        found = samples.recoloured(found, channels) if recolour < cfg.recoloured else found
+    def _noise(self, position: int) -> dict[str, Tensor]:
+        cfg, rng = self.config, generator(self.config.seed, "sparsefusion/noise", position)
         side = cfg.size // self.autoencoder.config.factor
-        noise = {
+        return {
             "eps": torch.randn(cfg.repeats, cfg.vldm.latent, side, side, generator=rng),
             "time": torch.rand(cfg.repeats, generator=rng),
             "there": (torch.rand(cfg.repeats, generator=rng) >= cfg.vldm.dropped).float(),
         }
-        return samples.to_plain(found) | noise
 
     def loss(self, networks: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
         """See the module."""
-        cfg, query = self.config, samples.query_of(dict(batch))
+        cfg, query = self.config, samples.query_of(batch)
         side = batch["eps"].shape[-1]
         if cfg.stage == "vldm":
             # What stays as it is drops nothing.
@@ -131,20 +114,20 @@ class SparseFusionTask:
         out: dict[str, list[float]] = {}
         left = dict.fromkeys(_TIMES, 0.0)
         device = next(networks[EFT].parameters()).device
-        for number, held in enumerate(samples.on(h, device) for h in self._judged()):
+        for number, held in enumerate(samples.on(h, device) for h in self._stream.held()):
             cells, told, clean = self._told(networks, held)
             size = self.config.size // cells.shape[-1]
             wanted = F.avg_pool2d(held.target, size)
-            out.setdefault("psnr_cells", []).append(_psnr(cells, wanted))
+            out.setdefault("psnr_cells", []).append(mean_psnr(cells, wanted))
             smooth = F.interpolate(cells, scale_factor=float(size), mode="bilinear", align_corners=False)
-            out.setdefault("psnr_eft", []).append(_psnr(smooth, held.target))
+            out.setdefault("psnr_eft", []).append(mean_psnr(smooth, held.target))
             if self.config.stage != "eft":
                 back = (self.autoencoder.to(clean.device).decode(clean) + 1) / 2
-                out.setdefault("psnr_back", []).append(_psnr(back.clamp(0, 1), held.target))
+                out.setdefault("psnr_back", []).append(mean_psnr(back.clamp(0, 1), held.target))
                 drawn = self._drawn(networks, told, number)
-                out.setdefault("psnr_sample", []).append(_psnr(drawn, held.target))
+                out.setdefault("psnr_sample", []).append(mean_psnr(drawn, held.target))
                 for time in _TIMES:
-                    left[time] += self._left(networks, told, clean, time, number) / len(self._judged())
+                    left[time] += self._left(networks, told, clean, time, number) / len(self._stream.held())
         means = {k: fmean(v) for k, v in out.items()}
         return means if self.config.stage == "eft" else means | {f"left_{t}": v for t, v in left.items()}
 
@@ -176,7 +159,7 @@ class SparseFusionTask:
         """Held-out objects: both photos; cells, samples and the truth of each query."""
         rows = []
         device = next(networks[EFT].parameters()).device
-        for number, asked in enumerate(self._judged()[:: max(1, len(self._judged()) // _SHOWN)]):
+        for number, asked in enumerate(self._stream.some(_SHOWN)):
             held = samples.on(asked, device)
             cells, told, _ = self._told(networks, held)
             large = F.interpolate(cells, held.target.shape[-2:], mode="bilinear", align_corners=False)
@@ -187,50 +170,14 @@ class SparseFusionTask:
             rows.append(torch.cat(line, 2))
         return torch.cat(rows, 1).movedim(0, -1).clamp(0, 1)
 
-    def _judged(self) -> list[Asked]:
-        if self._held is None:
-            cfg = self.config
-            make = _makes(cfg, "validation", _PHOTOS + _JUDGED)
-            rng = generator(cfg.seed, "sparsefusion/held")
-            queries, photos = list(range(_PHOTOS, _PHOTOS + _JUDGED)), list(range(_PHOTOS))
-            made = [as_views(make(n), n) for n in range(_HELD * len(cfg.families))]
-            self._held = [samples.asked(v, queries, photos, cfg.size, 0.0, rng) for v in made]
-        return self._held
-
     def close(self) -> None:
         """Stop the workers."""
-        self._objects.close()
-
-
-def _makes(config: Config, purpose: Purpose, views: int) -> Callable[[int], Made]:
-    """Makes objects by number, of worlds or of CO3D."""
-    if config.data:
-        # A window that is shaken is moved by half of that share, and grows by all of it.
-        larger = 1 + 2 * config.shaken
-        known = "train" if purpose == "train" else "held-out"
-        return partial(of_sequence, Sequences(config.data, config.rendered, views, larger, known))
-    return partial(of_world, Order(config.families, config.rendered, views, config.layout, purpose))
-
-
-def _psnr(a: Tensor, b: Tensor) -> float:
-    pairs = zip(a.movedim(1, -1), b.movedim(1, -1), strict=True)
-    return fmean(psnr(x, y) for x, y in pairs)
-
-
-def networks(config: Config) -> Mapping[str, nn.Module]:
-    """The untrained networks that a stage needs. Their start follows from the seed, and the global generator is left as it was."""
-    with untouched(config.seed, "sparsefusion/init"):
-        out: dict[str, nn.Module] = {EFT: Eft(config.eft)}
-        if config.stage != "eft":
-            out[VLDM] = vldm.Vldm(config.vldm)
-    if config.stage == "vldm":
-        out[EFT].requires_grad_(requires_grad=False)
-    return out
+        self._stream.close()
 
 
 def completed(config: Config) -> Config:
     """The config with the hash of its autoencoder, which has to be the one that was learned with."""
-    if config.stage == "eft":
+    if config.stage in ("eft", "pixelnerf"):
         return config
     latents.same(config.autoencoder, config.autoencoder_is)
     return replace(config, autoencoder_is=latents.hash_of(config.autoencoder))
@@ -250,13 +197,18 @@ def _source(config: Config) -> Data:
     )
 
 
+def _task(config: Config) -> TrainingTask:
+    return RivalTask(config) if config.stage == "pixelnerf" else SparseFusionTask(config)
+
+
 SPARSEFUSION = Recipe(
     name=NAME,
     role=ROLE,
     config=Config,
-    task=SparseFusionTask,
+    task=_task,
     networks=networks,
     data_of=_source,
     completed=completed,
 )
 SPARSEFUSION_PAPER = replace(SPARSEFUSION, name="sparsefusion-paper", start=PAPER)
+PIXELNERF_VIEWS = replace(SPARSEFUSION, name=RIVAL_NAME, start=Config(stage="pixelnerf"))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from halfseen.common.config import within
 from halfseen.common.errors import UserError
-from halfseen.methods.sparsefusion import eft, vldm
+from halfseen.methods.sparsefusion import eft, rival, vldm
 from halfseen.priors.training import LoopConfig
 
 
@@ -17,6 +17,7 @@ class Config:
 
     eft: eft.Config = field(default_factory=eft.Config)
     vldm: vldm.Config = field(default_factory=vldm.Config)
+    rival: rival.Config = field(default_factory=rival.Config)
     # A shipped name, or a folder; and the hash of its weights, which is written down when a training begins.
     autoencoder: str = "autoencoder-f4"
     autoencoder_is: str = ""
@@ -26,8 +27,8 @@ class Config:
         default_factory=lambda: LoopConfig(steps=40_000, batch=8, lr=5e-4, lr_end=2e-5, save_every=250)
     )
     # joint: the diffusion's gradient reaches the transformer (released code); eft: the transformer alone; vldm: beside a transformer that
-    # stays as it is.
-    stage: Literal["joint", "eft", "vldm"] = "joint"
+    # stays as it is; pixelnerf: the rival instead of both.
+    stage: Literal["joint", "eft", "vldm", "pixelnerf"] = "joint"
     # A category or a root of categories of CO3D instead of worlds.
     data: str = ""
     families: tuple[str, ...] = ("cars", "chairs", "tabletop")

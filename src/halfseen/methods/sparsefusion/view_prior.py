@@ -16,7 +16,7 @@ from halfseen.methods.sparsefusion import inputs, latents, telling, vldm
 from halfseen.methods.sparsefusion.eft import Eft
 from halfseen.methods.sparsefusion.inputs import Inputs
 from halfseen.methods.sparsefusion.latents import LatentSpace
-from halfseen.methods.sparsefusion.training import EFT, ROLE, VLDM, networks
+from halfseen.methods.sparsefusion.networks import EFT, ROLE, VLDM, networks
 from halfseen.methods.sparsefusion.training_config import Config as Trained
 from halfseen.priors import samplers, weights
 from halfseen.priors.contract import Denoiser, NoiseLevel, noised
@@ -62,6 +62,13 @@ def load(name: str, device: torch.device, guidance: float | None = None) -> View
     """The prior of a name or a folder, with the autoencoder that it was trained beside; `guidance` in the place of its own."""
     stored = weights.load_for(name, ROLE)
     config = configs.from_plain(Trained, stored.config["config"], f"{name}: config")
+    if not any(k.startswith(f"{EFT}.") for k in stored.weights):
+        raise UserError(
+            f"the prior {quote(name)} tells nothing of views",
+            got="a network that predicts a field",
+            accepted="weights of a training of sparsefusion-objects",
+            do="Use --variant pixelnerf, or name another prior with --prior views=NAME.",
+        )
     whole = any(k.startswith(f"{VLDM}.") for k in stored.weights)
     nets = networks(replace(config, stage="joint" if whole else "eft"))
     weights.fill(nets, stored)

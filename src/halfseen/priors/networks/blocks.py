@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 # Channels of a group that is normalised together.
 GROUP = 16
+
+
+def places(pictures: Tensor) -> Tensor:
+    """Where pixels of pictures [B, C, H, W] are [B, 2, H, W], in [-1, 1]."""
+    height, width = pictures.shape[-2:]
+    y, x = (torch.linspace(-1 + 1 / n, 1 - 1 / n, n).to(pictures) for n in (height, width))
+    return torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)]).expand(len(pictures), -1, -1, -1)
 
 
 class Block(nn.Module):
