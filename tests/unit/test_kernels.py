@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from halfseen.common.rng import generator
-from halfseen.fields import decoder, harmonics, operators, samplers
+from halfseen.fields import decoder, harmonics, operators, planes, samplers
 from halfseen.fields.kernels import encoding as kernels
 from halfseen.fields.operators import Marched
 from halfseen.fields.reference import adam as adam_twin
@@ -37,6 +37,31 @@ def test_levels_are_dense_while_they_fit():
     assert LEVELS.dense.tolist() == [True, False, False]
     assert LEVELS.size.tolist() == [64, 256, 256]
     assert LEVELS.first.tolist() == [0, 64, 320]
+
+
+@pytest.mark.parametrize("channels", [1, 16, 33])
+def test_planes_are_their_twin_in_value_and_gradients(channels):
+    held = (random(2, 3, channels, 7, 7, dtype=torch.float32) - 0.5).requires_grad_()
+    # Some positions are outside of the planes, some in their corners.
+    at = 2.4 * random(2, 300, 3, seed=2, dtype=torch.float32) - 1.2
+    at[:, 0], at[:, 1], at[:, 2] = 1.0, -1.0, 0.0
+    weight = random(2, 300, channels, seed=3, dtype=torch.float32)
+    fast = planes.features(held, at)
+    with operators.twins():
+        slow = planes.features(held, at)
+    assert type(fast.grad_fn) is not type(slow.grad_fn)
+    torch.testing.assert_close(fast, slow, **TOLERANCE)
+    (a,), (b,) = (torch.autograd.grad((f * weight).sum(), held) for f in (fast, slow))
+    torch.testing.assert_close(a, b, atol=2e-5, rtol=2e-5)
+
+
+def test_planes_have_the_gradients_of_differences_and_of_positions_by_their_twin():
+    held = (random(1, 3, 2, 4, 4) - 0.5).requires_grad_()
+    at = 1.6 * random(1, 5, 3, seed=5) - 0.8
+    assert torch.autograd.gradcheck(lambda p: planes.features(p, at), (held,), eps=1e-6, atol=1e-6)
+    at.requires_grad_()
+    (slope,) = torch.autograd.grad(planes.features(held.detach(), at).sum(), at)
+    assert bool(slope.any())
 
 
 @pytest.mark.parametrize("features", sorted(kernels.BY_FEATURES))
@@ -226,3 +251,18 @@ def test_resampling_draws_where_the_weight_is():
     torch.testing.assert_close(finer[1], (torch.arange(100) + 0.5) / 10, atol=1e-3, rtol=0)
     jittered = samplers.inverse_transform(borders, weight, 100, generator(0, "u"))
     assert (jittered.diff(dim=-1) >= 0).all()
+
+
+@pytest.mark.parametrize("activation", ["exp", "softplus"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_density_alone_is_its_twin_for_either_activation(activation, layers):
+    config = decoder.Config(hidden=24, geometry=7, colour_layers=layers, degree=0, activation=activation, shift=1.0)
+    weights = decoder.create(config, 9, generator(0, "weights"))
+    # Some are far beyond where the exponential of softplus would overflow.
+    features = 40 * (random(300, 9, dtype=torch.float32) - 0.5)
+    xyz = random(300, 3, dtype=torch.float32)
+    fast = decoder.look(features, xyz, weights, config)
+    with operators.twins():
+        slow = decoder.look(features, xyz, weights, config)
+    assert bool(fast.isfinite().all())
+    torch.testing.assert_close(fast, slow, atol=1e-5, rtol=2e-5)

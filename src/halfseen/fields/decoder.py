@@ -63,8 +63,8 @@ def create(config: Config, features: int, generator: torch.Generator) -> dict[st
 def look(features: Tensor, xyz: Tensor, weights: dict[str, Tensor], config: Config) -> Tensor:
     """Density [S] of features [S, C] at box points [S, 3], without gradients."""
     with torch.no_grad():
-        if _compiled(features, config):
-            return operators.look(features, _networks(features, weights, config), _offset(xyz, config))
+        if operators.compiled(features) and features.dtype == weights["density.0"].dtype:
+            return operators.look(features, _first(features, weights), _offset(xyz, config), config.activation)
         # The row of density alone.
         alone = {**weights, "density.1": weights["density.1"][:1]}
         return _density(features, xyz, alone, config)[0]
@@ -76,7 +76,7 @@ def decode(
     """(density [S], colour [S, 3]) of packed samples with features [S, C], on rays with unit directions [P, 3]."""
     basis = harmonics.basis(directions, config.degree)
     if _compiled(features, config):
-        return operators.decode(features, basis, samples, _networks(features, weights, config), _offset(xyz, config))
+        return operators.decode(features, basis, samples, _networks(features, weights), _offset(xyz, config))
     return slow(features, xyz, basis, samples.ray, weights, config)
 
 
@@ -107,15 +107,18 @@ def _offset(xyz: Tensor, config: Config) -> Tensor:
 
 
 def _compiled(features: Tensor, config: Config) -> bool:
-    """The kernels know exponential density and two hidden layers of colour, on the CPU."""
+    """The kernels of colour know exponential density and two hidden layers, on the CPU."""
     known = config.colour_layers == _COMPILED_LAYERS and config.activation == "exp"
     return known and operators.compiled(features)
 
 
-def _networks(features: Tensor, weights: dict[str, Tensor], config: Config) -> Networks:
-    # Levels that do not take part yet have no features; their weights wait.
-    density = (weights["density.0"][:, : features.shape[1]], weights["density.1"])
-    return Networks(density, (weights["colour.0"], weights["colour.1"], weights["colour.2"]))
+def _networks(features: Tensor, weights: dict[str, Tensor]) -> Networks:
+    return Networks(_first(features, weights), (weights["colour.0"], weights["colour.1"], weights["colour.2"]))
+
+
+def _first(features: Tensor, weights: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Weights of the density. Levels that do not take part yet have no features; theirs wait."""
+    return weights["density.0"][:, : features.shape[1]], weights["density.1"]
 
 
 class _TruncExp(torch.autograd.Function):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,9 +15,11 @@ from torch import Tensor
 from halfseen.fields.kernels import adam as adam_kernel
 from halfseen.fields.kernels import decoder as decoder_kernel
 from halfseen.fields.kernels import encoding as encoding_kernel
+from halfseen.fields.kernels import planes as plane_kernel
 from halfseen.fields.kernels import rays as ray_kernels
 from halfseen.fields.reference import adam as adam_twin
 from halfseen.fields.reference import encoding as encoding_twin
+from halfseen.fields.reference import planes as plane_twin
 from halfseen.fields.reference import rays as ray_twins
 
 # Set while the slow twins are wanted on the CPU too: to be measured against, or to look for a fault.
@@ -99,6 +101,30 @@ class _Encode(torch.autograd.Function):
         return g_xyz, g_table, None, None
 
 
+def of_planes(planes: Tensor, at: Tensor) -> Tensor:
+    """Features [S, C] of positions [S, 3] in [-1, 1]^3 of planes [3, C, R, R]. CPU only; it has no gradient for positions."""
+    out: Tensor = _OfPlanes.apply(planes, at)
+    return out
+
+
+class _OfPlanes(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, planes: Tensor, at: Tensor) -> Tensor:
+        ctx.save_for_backward(at)
+        ctx.shape = planes.shape
+        out = planes.new_empty(len(at), planes.shape[1])
+        plane_kernel.forward(as_array(at), as_array(planes.permute(0, 2, 3, 1)), out.numpy())
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None]:
+        (at,) = ctx.saved_tensors
+        _, channels, rows, columns = ctx.shape
+        found = grad.new_zeros(len(plane_twin.AXES), rows, columns, channels)
+        plane_kernel.backward(as_array(at), as_array(grad), found.numpy())
+        return found.permute(0, 3, 1, 2).contiguous(), None
+
+
 @dataclass(frozen=True)
 class Networks:
     """The weights that `kernels/decoder.py` knows: density.0, density.1, colour.0, colour.1, colour.2."""
@@ -107,10 +133,13 @@ class Networks:
     colour: tuple[Tensor, Tensor, Tensor]
 
 
-def look(features: Tensor, networks: Networks, offset: Tensor) -> Tensor:
-    """Density [S] of features [S, C] without gradients; `offset` [S] or [1] is added to its logarithm. CPU only."""
+def look(
+    features: Tensor, density: tuple[Tensor, Tensor], offset: Tensor, activation: Literal["exp", "softplus"]
+) -> Tensor:
+    """Density [S] of features [S, C] by its two weights, without gradients; `offset` [S] or [1] is added to what the activation takes. CPU only."""
     out = torch.empty(len(features), dtype=features.dtype)
-    decoder_kernel.look(as_array(features), *(as_array(w) for w in networks.density), as_array(offset), out.numpy())
+    weights = (as_array(w) for w in density)
+    decoder_kernel.look(as_array(features), *weights, as_array(offset), activation == "softplus", out.numpy())
     return out
 
 

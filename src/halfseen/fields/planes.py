@@ -6,22 +6,25 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from halfseen.cameras.rays import Rays
-from halfseen.fields import decoder, samplers
+from halfseen.fields import decoder, operators, samplers
 from halfseen.fields.batched import Many
 from halfseen.fields.operators import Marched
+from halfseen.fields.reference import planes as plane_twin
 
-# The axes of a position that index each plane: its columns and its rows.
-AXES = ((0, 1), (0, 2), (1, 2))
+AXES = plane_twin.AXES
+# Cells of a side that the kernel has to have, and what it computes in.
+_FEWEST, _COMPILED = 2, (torch.float32, torch.float64)
 
 
 def features(planes: Tensor, xyz: Tensor) -> Tensor:
     """Features [B, S, C] at positions [B, S, 3] in [-1, 1]^3 of planes [B, 3, C, R, R]: the sum of what the three hold there."""
-    grid = torch.stack([xyz[..., axes] for axes in AXES], 1).flatten(0, 1)[:, None]
-    found = F.grid_sample(planes.flatten(0, 1), grid.to(planes.dtype), align_corners=False, padding_mode="border")
-    return found[:, :, 0].unflatten(0, (-1, len(AXES))).sum(1).transpose(1, 2)
+    known = planes.dtype == xyz.dtype and planes.dtype in _COMPILED and planes.shape[-1] >= _FEWEST
+    if known and operators.compiled(xyz) and not xyz.requires_grad:
+        each = [operators.of_planes(p, x)[None] for p, x in zip(planes, xyz, strict=True)]
+        return each[0] if len(each) == 1 else torch.cat(each)
+    return plane_twin.forward(planes, xyz)
 
 
 def inside(density: Tensor, xyz: Tensor) -> Tensor:

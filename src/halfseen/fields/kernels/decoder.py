@@ -109,8 +109,8 @@ def load(features, start, stop, x):  # type: ignore[no-untyped-def]
 
 
 @kernel(parallel=True, fastmath=ORDERED)
-def look(features, w0, w1, offset, density):  # type: ignore[no-untyped-def]
-    """Density [S] alone; `offset` [S] or [1] is added to its logarithm."""
+def look(features, w0, w1, offset, soft, density):  # type: ignore[no-untyped-def]
+    """Density [S] alone; `offset` [S] or [1] is added to its logarithm, or with `soft` to what softplus takes."""
     count, width = features.shape
     kind = features.dtype
     for b in prange((count + LANES - 1) // LANES):
@@ -120,8 +120,11 @@ def look(features, w0, w1, offset, density):  # type: ignore[no-untyped-def]
         product(w0, x, hidden, True)
         product(w1[:1], hidden, h, False)
         for s in range(stop - start):
-            more = offset[start + s] if len(offset) > 1 else offset[0]
-            density[start + s] = np.exp(min(h[0, s] + more, kind.type(_MOST)))
+            value = h[0, s] + (offset[start + s] if len(offset) > 1 else offset[0])
+            if soft:
+                density[start + s] = max(value, kind.type(0)) + np.log1p(np.exp(-abs(value)))
+            else:
+                density[start + s] = np.exp(min(value, kind.type(_MOST)))
 
 
 @kernel(fastmath=ORDERED)
