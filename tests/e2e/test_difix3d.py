@@ -11,7 +11,7 @@ import torch
 from support import as_bytes, cli, dotted
 
 from halfseen import api
-from halfseen.bench import claims, kinds, rows
+from halfseen.bench import claims, kinds, rows, scenes
 from halfseen.cli.main import main
 from halfseen.common.config import to_plain
 from halfseen.data import transforms_write
@@ -241,8 +241,8 @@ def test_one_fit_serves_the_rows_with_and_without_the_last_pass(
     fixer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(kinds.SCENES.tiers, "quick", kinds.Settings((3,), (0,), 32, 12, 1))
-    monkeypatch.setattr(claims, "WORLDS", {"car-0": ("cars", 0, "hemisphere", (32, 32))})
-    monkeypatch.setattr(claims, "WORLD_VIEWS", 5)
+    monkeypatch.setattr(scenes, "WORLDS", {"car-0": ("cars", 0, "hemisphere", (32, 32))})
+    monkeypatch.setattr(scenes, "WORLD_VIEWS", 5)
     how = (
         f"prior={fixer}",
         "updates.targets=2",

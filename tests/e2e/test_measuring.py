@@ -15,7 +15,7 @@ from PIL import Image
 from support import cli
 
 import halfseen as hs
-from halfseen.bench import claims, kinds, rows, speed, speed_objects, speed_splats, tables
+from halfseen.bench import claims, kinds, rows, scenes, speed, speed_objects, speed_splats, tables
 from halfseen.bench.kinds import Settings
 from halfseen.common.rng import generator
 from halfseen.data import load as loading
@@ -89,8 +89,8 @@ def test_a_budget_becomes_steps(still_life_folder, tmp_path, capsys):
 
 def test_claims_are_computed_once_and_are_functions_of_cells(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(kinds.SCENES.tiers, "quick", Settings((3,), (0,), 32, 20, 1))
-    monkeypatch.setattr(claims, "WORLDS", {"car-0": ("cars", 0, "hemisphere", (32, 32))})
-    monkeypatch.setattr(claims, "WORLD_VIEWS", 5)
+    monkeypatch.setattr(scenes, "WORLDS", {"car-0": ("cars", 0, "hemisphere", (32, 32))})
+    monkeypatch.setattr(scenes, "WORLD_VIEWS", 5)
     assert cli("bench", "claims", "--out", tmp_path, "--limit", 1) == 0
     assert len(list((tmp_path / "cells").iterdir())) == 1
     capsys.readouterr()
@@ -112,8 +112,8 @@ def test_claims_are_computed_once_and_are_functions_of_cells(tmp_path, monkeypat
 
 def test_a_row_of_ones_own_is_read_beside_classic(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(kinds.SCENES.tiers, "quick", Settings((3,), (0,), 32, 20, 1))
-    monkeypatch.setattr(claims, "WORLDS", {"car-0": ("cars", 0, "hemisphere", (32, 32))})
-    monkeypatch.setattr(claims, "WORLD_VIEWS", 5)
+    monkeypatch.setattr(scenes, "WORLDS", {"car-0": ("cars", 0, "hemisphere", (32, 32))})
+    monkeypatch.setattr(scenes, "WORLD_VIEWS", 5)
     mine = ("--row", "dull=plain/basic/gaussians,lr_end=0.5")
     assert cli("bench", "claims", "--out", tmp_path, *mine, "--json") == 0
     found = json.loads(capsys.readouterr().out)

@@ -134,7 +134,7 @@ def test_the_order_of_photos_makes_no_difference(count: int) -> None:
         found, other = net(photos, query, 4, 6), net(photos[:, order], turned, 4, 6)
     assert (found.rgb.shape, found.features.shape, found.depth.shape) == (
         (1, 3, 4, 6),
-        (1, SMALL.width, 4, 6),
+        (1, SMALL.channels, 4, 6),
         (1, 4, 6),
     )
     torch.testing.assert_close(other.rgb, found.rgb, atol=1e-5, rtol=0)

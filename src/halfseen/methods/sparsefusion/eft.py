@@ -3,6 +3,8 @@
     T1 looks over the photos at each sample; T2 along each ray, in each photo; T3 over the photos again
     features(ray) = sum_k a_k T3(sum_d b_dk T2(...)),   rgb = sigmoid(W features),   depth = sum_k a_k sum_d b_dk z_d
 
+`small` carries what photos show at samples, c = sum_k a_k sum_d b_dk c_dk, beside the features, and rgb = sigmoid(W features + w (2 c - 1)).
+
 Which photo comes first makes no difference, and there may be any number.
 """
 
@@ -20,6 +22,8 @@ from halfseen.methods.sparsefusion.epipolar import Query, Samples
 from halfseen.priors.networks import pyramid
 
 _COLOURS, _LINE = 3, 6
+# How loud carried colours are beside features, and how much they count in colours at the start.
+_LOUD = 4.0
 # Sequences that attend at once: more are more than the blocks of a grid of CUDA's.
 _MOST_AT_ONCE = 1 << 15
 
@@ -38,6 +42,8 @@ class Config:
     octaves: int = 6
     # Whether samples say that the photo's frame holds them (ours: the released code does not ask).
     tells_shown: bool = True
+    # Whether colours are carried (ours: without it 35,000 queries had taught outlines, and all of them grey).
+    carries: bool = True
     # Lengths are multiplied by this before they are told: the released code has cubes of four on half a side, where ours have one.
     unit: float = 4.0
 
@@ -45,6 +51,11 @@ class Config:
         within("eft.width", self.width, 8, 4096)
         within("eft.depths", self.depths, 2, 1024)
         within("eft.octaves", self.octaves, 0, 16)
+
+    @property
+    def channels(self) -> int:
+        """Of what is found of a cell."""
+        return self.width + _COLOURS * self.carries
 
     @property
     def line(self) -> int:
@@ -67,6 +78,7 @@ PAPER = Config(
     dropout=0.1,
     depths=20,
     tells_shown=False,
+    carries=False,
 )
 
 
@@ -89,16 +101,24 @@ class Eft(nn.Module):
         self.over_photos, self.along_rays, self.over_views = (_Looks(n, config) for n in config.inputs)
         self.depth_weight, self.view_weight = nn.Linear(config.width, 1), nn.Linear(config.width, 1)
         self.colour = nn.Linear(config.width, _COLOURS)
+        self.carried = nn.Parameter(torch.ones(_COLOURS)) if config.carries else None
 
     def forward(self, photos: Tensor, query: Query, height: int, width: int) -> Found:
         """What photos [B, K, 3, H, W] in [0, 1] tell of height x width cells of B queries."""
         where = epipolar.samples(query, height, width, self.config.depths)
         told = self._told(query, where)
         maps = self.encoder(photos.flatten(0, 1)).unflatten(0, photos.shape[:2])
-        tokens = self._of_samples(maps, photos, where, told)
-        per_photo, depth = self._along(tokens, where, told)
+        colours = epipolar.found(photos, where)
+        tokens = self._of_samples(maps, colours, where, told)
+        per_photo, share = self._along(tokens, told)
         features, weight = self._over(per_photo, query, where, told)
-        rgb = torch.sigmoid(self.colour(features))
+        logits = self.colour(features)
+        if self.carried is not None:
+            shown = ((share[..., None] * colours).sum(3) * weight.movedim(-1, 1)[..., None]).sum(1)
+            loud = _LOUD * (2 * shown - 1)
+            logits, features = logits + self.carried * loud, torch.cat([features, loud.to(features)], -1)
+        rgb = torch.sigmoid(logits)
+        depth = (share * where.depth[:, None]).sum(-1)
         mean = (weight * depth.movedim(1, -1)).sum(-1)
         shape = (height, width)
         rgb, features = (t.movedim(-1, 1).unflatten(-1, shape) for t in (rgb, features))
@@ -110,9 +130,9 @@ class Eft(nn.Module):
         depth = epipolar.waves(unit * where.depth[..., None], octaves)
         return _Told(own[:, None, :, None], self._photo_lines(query, where.xyz), depth[:, None])
 
-    def _of_samples(self, maps: Tensor, photos: Tensor, where: Samples, told: _Told) -> Tensor:
+    def _of_samples(self, maps: Tensor, colours: Tensor, where: Samples, told: _Told) -> Tensor:
         """T1: [B, K, R, D, C], every sample of every photo knowing what the other photos show of it."""
-        seen = [epipolar.found(maps, where), epipolar.found(photos, where)]
+        seen = [epipolar.found(maps, where), colours]
         if self.config.tells_shown:
             seen.append(where.shown[..., None].to(maps))
         tokens = self.over_photos.enter((told.lines, told.depth, *seen))
@@ -120,14 +140,13 @@ class Eft(nn.Module):
         out = self.over_photos(tokens.movedim(1, 3).flatten(0, 2))
         return out.unflatten(0, (batch, rays, depths)).movedim(3, 1)
 
-    def _along(self, tokens: Tensor, where: Samples, told: _Told) -> tuple[Tensor, Tensor]:
-        """T2: for each photo and ray the samples, each as much as it weighs [B, K, R, C], and their mean depth [B, K, R]."""
+    def _along(self, tokens: Tensor, told: _Told) -> tuple[Tensor, Tensor]:
+        """T2: for each photo and ray the samples, each as much as it weighs [B, K, R, C], and how much that is [B, K, R, D]."""
         entered = self.along_rays.enter((told.own, told.lines, told.depth, tokens))
         looked = self.along_rays(entered.flatten(0, 2))
         weight = torch.softmax(self.depth_weight(looked), 1)
         mean = (weight * looked).sum(1).unflatten(0, tokens.shape[:3])
-        share = weight[..., 0].unflatten(0, tokens.shape[:3])
-        return mean, (share * where.depth[:, None]).sum(-1)
+        return mean, weight[..., 0].unflatten(0, tokens.shape[:3])
 
     def _over(self, per_photo: Tensor, query: Query, where: Samples, told: _Told) -> tuple[Tensor, Tensor]:
         """T3: for each ray the photos, each as much as it weighs [B, R, C], and how much that is [B, R, K]."""

@@ -54,10 +54,10 @@ class Config:
 
     def __post_init__(self) -> None:
         within("size", self.size, 16, 1024)
-        if self.eft.width != self.vldm.features:
+        if self.eft.channels != self.vldm.features:
             raise UserError(
                 "the transformer and the latent diffusion model do not fit together",
-                got=f"eft.width {self.eft.width}, vldm.features {self.vldm.features}",
+                got=f"{self.eft.channels} channels of eft, vldm.features {self.vldm.features}",
                 accepted="the same number",
                 do="Change one of them.",
             )

@@ -30,12 +30,12 @@ class Config:
     """Sizes. Released code: 256 features and 4 latent channels, widths (256, 256, 512, 1024), dropped 0.1, guidance 1."""
 
     latent: int = 4
-    features: int = 48
+    features: int = 51
     # Whether the nearest photo is brought here by the transformer's depth, as another latent with its validity (ours).
     lends: bool = True
     unet: unet.Config = field(
         default_factory=lambda: unet.Config(
-            inside=48 + 4 + 4 + 1, outside=4, widths=(80, 128), blocks=1, attention=(1,), time=128
+            inside=51 + 4 + 4 + 1, outside=4, widths=(80, 128), blocks=1, attention=(1,), time=128
         )
     )
     # Share of samples that are told nothing; and how much what is told counts beyond that (1: just so).
