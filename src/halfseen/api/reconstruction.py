@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from halfseen.api import evaluation
+from halfseen.api import evaluation, posing
 from halfseen.api.requests import (
     LEAST_STEPS,
     Request,
@@ -78,6 +78,7 @@ def reconstruct(
     settings: tuple[str, ...] = (),
     priors: tuple[str, ...] = (),
     target_poses: str | Path | None = None,
+    poses: str | Path | None = None,
     fov: float | None = None,
     distance: float | None = None,
     on_compile: OnCompile = lambda done, parts: None,
@@ -88,14 +89,14 @@ def reconstruct(
 
     A `budget` in seconds becomes a number of steps by timing a few of them here, so that the run can be repeated by its steps;
     with `steps`, whichever ends first. Photos are fitted at `max_size` pixels on their longer side (256, or what the method's paper has
-    where `profile` is paper). A single photo without a camera gets one: `fov` degrees wide, `distance` units before the object. `target_poses` is a file of cameras that repaired views look from. A run that is resumed keeps the number of steps that its budget came to.
+    where `profile` is paper). Cameras of photos that have none are those of the file `poses`, or found by what the photos share. A single photo gets one: `fov` degrees wide, `distance` units before the object. `target_poses` is a file of cameras that repaired views look from. A run that is resumed keeps the number of steps that its budget came to.
     """
     if not isinstance(capture, Capture):
         capture = formats.read([Path(capture)])
     if resume and method == "auto" and out is not None:
         method = str(runs.open_run(Path(out)).config["request"]["method"])
     chosen = method_for(method, capture)
-    capture = _with_cameras(capture, chosen, fov, distance)
+    capture = posing.with_cameras(capture, chosen, fov, distance, None if poses is None else Path(poses), seed)
     split = protocols.choose(capture, views, view_ids, split_by)
     if resume and views is None and view_ids is None and split_by is None and out is not None:
         split = _split_of(runs.open_run(Path(out)), len(capture))
@@ -113,15 +114,6 @@ def reconstruct(
     if not run.finished:
         fit_run(run, chosen, where, on_compile, on_start, on_snapshot, capture.select(thinned(split.test)))
     return run
-
-
-def _with_cameras(capture: Capture, method: Method, fov: float | None, distance: float | None) -> Capture:
-    """The capture with cameras: of a single photo of an object what is missing is assumed, where the method can do with that."""
-    given = fov is not None or distance is not None
-    if given or (not capture.posed and len(capture) == 1 and method.one_photo):
-        capture = one_photo.posed(capture, fov, distance)
-    capture.cameras()
-    return capture
 
 
 def _create(

@@ -1,4 +1,4 @@
-"""`halfseen data check | info | convert`."""
+"""`halfseen data check | info | convert | pose`."""
 
 from __future__ import annotations
 
@@ -103,3 +103,35 @@ class DataConvert:
             print(f"  note: {note}")
         for sentence in lost:
             print(f"  lost: {sentence}")
+
+
+@dataclass(frozen=True)
+class DataPose:
+    """Find the cameras of photos by what they share, and write a capture with them."""
+
+    capture: Paths
+    """A folder of photos, or photos; cameras that they may have are not looked at."""
+    out: Path
+    """A new folder for the photos that could be placed, with transforms.json."""
+    fov: float | None = None
+    """Horizontal opening angle of the photos in degrees (default: what their EXIF data say, else it is found)."""
+    seed: int = 0
+    """Same photos, seed and machine give the same cameras."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        from halfseen import api
+
+        posed, report = api.pose(api.load(*self.capture), self.fov, self.seed)
+        api.convert(posed, "transforms", self.out)
+        rows = [asdict(p) for p in report.photos]
+        if self.json:
+            print(json.dumps({"rows": rows, **{k: v for k, v in asdict(report).items() if k != "photos"}}))
+            return
+        for p in report.photos:
+            state = f"{p.points} points" if p.placed else "left out"
+            print(f"  {p.name}: {state}, {p.matches} matches with {p.partner}")
+        for sentence in report.sentences:
+            print(sentence)
+        print(f"{len(posed)} photos with cameras: {self.out}")

@@ -22,7 +22,7 @@ import tyro
 from halfseen import __version__
 from halfseen.cli.batch import Batch
 from halfseen.cli.bench import BenchClaims, BenchSpeed
-from halfseen.cli.data import DataCheck, DataConvert, DataInfo
+from halfseen.cli.data import DataCheck, DataConvert, DataInfo, DataPose
 from halfseen.cli.demo import Demo
 from halfseen.cli.doctor import Doctor
 from halfseen.cli.evaluate import Compare, Evaluate
@@ -45,6 +45,7 @@ DataCommand = (
     Annotated[DataCheck, _sub("check")]
     | Annotated[DataInfo, _sub("info")]
     | Annotated[DataConvert, _sub("convert")]
+    | Annotated[DataPose, _sub("pose")]
     | Annotated[DataMake, _sub("make")]
     | Annotated[DataRender, _sub("render")]
 )
@@ -98,7 +99,7 @@ COMMANDS = (
     "doctor",
     "demo",
 )
-DATA_COMMANDS = ("check", "info", "convert", "make", "render")
+DATA_COMMANDS = ("check", "info", "convert", "pose", "make", "render")
 PRIOR_COMMANDS = ("list", "info", "train", "pairs", "tau", "publish", "sample")
 BENCH_COMMANDS = ("speed", "claims")
 _RECORDS = (
@@ -113,6 +114,7 @@ _RECORDS = (
     DataCheck,
     DataInfo,
     DataConvert,
+    DataPose,
     DataMake,
     DataRender,
     Batch,

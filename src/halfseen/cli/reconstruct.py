@@ -28,7 +28,7 @@ class Reconstruct:
     method: Literal["auto", "plain", "diffusionerf", "difix3d", "nerfdiff", "sparsefusion"] = "auto"
     """Which system rebuilds the scene; auto is nerfdiff for one photo without a camera, else plain for now."""
     variant: str | None = None
-    """A variant of the method (plain: classic, basic; diffusionerf: prior, geometric, geometric-prior; difix3d: plus, progressive, at-once, renders-only, per-step, base, filled; nerfdiff: ngd, feedforward, sample-then-fit, sds, diffusion-only, pixelnerf; sparsefusion: distilled, eft, vldm)."""
+    """A variant of the method (plain: classic, basic; diffusionerf: prior, geometric, geometric-prior; difix3d: plus, progressive, at-once, renders-only, per-step, base, filled; nerfdiff: ngd, feedforward, sample-then-fit, sds, diffusion-only, pixelnerf; sparsefusion: distilled, eft, vldm, pixelnerf)."""
     field: Literal["hashgrid", "triplane", "gaussians"] | None = None
     """What the scene is made of."""
     views: int | None = None
@@ -55,8 +55,10 @@ class Reconstruct:
     """Use another prior (a name from 'halfseen prior list', or a folder), or another weight for it (nerfdiff: how much of the field's rendering guides the next look, from 0 to 1)."""
     target_poses: Path | None = None
     """Cameras that difix3d's repaired views look from (JSON as for render --cameras; default: around the photos)."""
+    poses: Path | None = None
+    """Cameras of photos that have none (JSON as for render --cameras, with `file_path` or in the photos' order; default: found by what the photos share)."""
     fov: float | None = None
-    """Horizontal opening angle in degrees of a single photo without a camera (default: what its EXIF data say, else 50)."""
+    """Horizontal opening angle in degrees of photos without cameras (default: what their EXIF data say, else 50 for a single photo; for several it is found)."""
     distance: float | None = None
     """How far before such a photo's camera the object is, in any unit; that is the scene's scale (default: 2)."""
     resume: bool = False
@@ -106,6 +108,7 @@ class Reconstruct:
                 settings=self.set,
                 priors=self.prior,
                 target_poses=self.target_poses,
+                poses=self.poses,
                 fov=self.fov,
                 distance=self.distance,
                 on_compile=compiling(),
