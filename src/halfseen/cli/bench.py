@@ -1,4 +1,4 @@
-"""`halfseen bench speed | claims`."""
+"""`halfseen bench speed | claims | poses`."""
 
 from __future__ import annotations
 
@@ -93,6 +93,39 @@ class BenchClaims:
             return
         print(f"{len(missing)} cells computed in {duration(seconds)}, {len(found)} of {len(wanted)} in the tables")
         print(tables.markdown([*table, *controls], aims, gains))
+
+
+@dataclass(frozen=True)
+class BenchPoses:
+    """Take the cameras away from real captures, find them by what photos share, and say how far off they are."""
+
+    captures: Path
+    """Folder with real captures (dtu_scan65, co3d_apple, redkitchen_rgbd, fox; banana, llff_fern)."""
+    sets: tuple[str, ...] = ()
+    """Only these."""
+    counts: tuple[int, ...] = (2, 3, 4, 6, 10)
+    """Numbers of photos that are drawn."""
+    seeds: int = 3
+    """Drawings of each number."""
+    json: bool = False
+    """Print one JSON object with every drawing."""
+
+    def run(self) -> None:
+        from halfseen.bench import poses
+
+        progress = Progress("drawings")
+        names = self.sets or (*poses.OTHERS, *poses.COLMAPS)
+        found = poses.rows(self.captures, names, self.counts, self.seeds, progress.update)
+        if self.json:
+            print(json.dumps({"rows": found, "table": poses.table(found)}, indent=1, allow_nan=False))
+            return
+        print("| set | photos | placed | rotation (degrees) | direction (degrees) | focal | sure | seconds |")
+        print("|---" * 8 + "|")
+        for r in poses.table(found):
+            errors = " | ".join("" if r[k] is None else f"{r[k]:.2f}" for k in ("turn", "shift", "focal"))
+            print(
+                f"| {r['set']} | {r['photos']} | {r['placed']:.0%} | {errors} | {r['sure']} of {r['of']} | {r['seconds']:.0f} |"
+            )
 
 
 def _possible(wanted: list[Cell], asked: tuple[str, ...]) -> list[Cell]:

@@ -21,7 +21,7 @@ import tyro
 
 from halfseen import __version__
 from halfseen.cli.batch import Batch
-from halfseen.cli.bench import BenchClaims, BenchSpeed
+from halfseen.cli.bench import BenchClaims, BenchPoses, BenchSpeed
 from halfseen.cli.data import DataCheck, DataConvert, DataInfo, DataPose
 from halfseen.cli.demo import Demo
 from halfseen.cli.doctor import Doctor
@@ -60,7 +60,9 @@ PriorCommand = (
     | Annotated[PriorSample, _sub("sample")]
 )
 
-BenchCommand = Annotated[BenchSpeed, _sub("speed")] | Annotated[BenchClaims, _sub("claims")]
+BenchCommand = (
+    Annotated[BenchSpeed, _sub("speed")] | Annotated[BenchClaims, _sub("claims")] | Annotated[BenchPoses, _sub("poses")]
+)
 
 Command = (
     Annotated[Reconstruct, _sub("reconstruct")]
@@ -101,7 +103,7 @@ COMMANDS = (
 )
 DATA_COMMANDS = ("check", "info", "convert", "pose", "make", "render")
 PRIOR_COMMANDS = ("list", "info", "train", "pairs", "tau", "publish", "sample")
-BENCH_COMMANDS = ("speed", "claims")
+BENCH_COMMANDS = ("speed", "claims", "poses")
 _RECORDS = (
     Reconstruct,
     Render,
@@ -111,6 +113,7 @@ _RECORDS = (
     Compare,
     BenchSpeed,
     BenchClaims,
+    BenchPoses,
     DataCheck,
     DataInfo,
     DataConvert,

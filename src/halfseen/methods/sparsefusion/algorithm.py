@@ -116,7 +116,7 @@ def _learned(going: Fit, imagined: Imagined, cfg: Config, seed: int, step: int) 
     rng = generator(seed, "sparsefusion/view", step)
     which = int(torch.randint(len(imagined.cameras), (), generator=rng))
     if step <= cfg.begun:
-        return looking.bootstrapped(going.field, imagined.lesson, which, cfg.imagining, rng)
+        return looking.bootstrapped(going.field, imagined.lesson, imagined.told.alpha, which, cfg.imagining, rng)
     if step <= cfg.imagined:
         which = _imagine(going, imagined, cfg, seed, step, which)
     factor = 1.0 if step <= cfg.imagined else cfg.kept

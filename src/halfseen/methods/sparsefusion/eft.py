@@ -3,7 +3,8 @@
     T1 looks over the photos at each sample; T2 along each ray, in each photo; T3 over the photos again
     features(ray) = sum_k a_k T3(sum_d b_dk T2(...)),   rgb = sigmoid(W features),   depth = sum_k a_k sum_d b_dk z_d
 
-`small` carries what photos show at samples, c = sum_k a_k sum_d b_dk c_dk, beside the features, and rgb = sigmoid(W features + w (2 c - 1)).
+`small` carries what photos show at samples, c = sum_k a_k sum_d b_dk c_dk, beside the features, and rgb = sigmoid(W features + w (2 c - 1));
+and it tells how much of a cell is the object's, alpha = sigmoid(w features), which black does not.
 
 Which photo comes first makes no difference, and there may be any number.
 """
@@ -44,6 +45,8 @@ class Config:
     tells_shown: bool = True
     # Whether colours are carried (ours: without it 35,000 queries had taught outlines, and all of them grey).
     carries: bool = True
+    # Whether opacities are told (ours).
+    tells_opacity: bool = True
     # Lengths are multiplied by this before they are told: the released code has cubes of four on half a side, where ours have one.
     unit: float = 4.0
 
@@ -79,6 +82,7 @@ PAPER = Config(
     depths=20,
     tells_shown=False,
     carries=False,
+    tells_opacity=False,
 )
 
 
@@ -89,6 +93,7 @@ class Found:
     rgb: Tensor  # [B, 3, h, w] in [0, 1]
     features: Tensor  # [B, C, h, w]
     depth: Tensor  # [B, h, w] z where the samples are that weigh most, on average
+    alpha: Tensor | None = None  # [B, 1, h, w] how much of a cell is the object's
 
 
 class Eft(nn.Module):
@@ -101,6 +106,7 @@ class Eft(nn.Module):
         self.over_photos, self.along_rays, self.over_views = (_Looks(n, config) for n in config.inputs)
         self.depth_weight, self.view_weight = nn.Linear(config.width, 1), nn.Linear(config.width, 1)
         self.colour = nn.Linear(config.width, _COLOURS)
+        self.opacity = nn.Linear(config.width, 1) if config.tells_opacity else None
         self.carried = nn.Parameter(torch.ones(_COLOURS)) if config.carries else None
 
     def forward(self, photos: Tensor, query: Query, height: int, width: int) -> Found:
@@ -112,7 +118,9 @@ class Eft(nn.Module):
         tokens = self._of_samples(maps, colours, where, told)
         per_photo, share = self._along(tokens, told)
         features, weight = self._over(per_photo, query, where, told)
-        logits = self.colour(features)
+        logits, alpha = self.colour(features), None
+        if self.opacity is not None:
+            alpha = torch.sigmoid(self.opacity(features)).movedim(-1, 1).unflatten(-1, (height, width))
         if self.carried is not None:
             shown = ((share[..., None] * colours).sum(3) * weight.movedim(-1, 1)[..., None]).sum(1)
             loud = _LOUD * (2 * shown - 1)
@@ -122,7 +130,7 @@ class Eft(nn.Module):
         mean = (weight * depth.movedim(1, -1)).sum(-1)
         shape = (height, width)
         rgb, features = (t.movedim(-1, 1).unflatten(-1, shape) for t in (rgb, features))
-        return Found(rgb, features, mean.unflatten(-1, shape))
+        return Found(rgb, features, mean.unflatten(-1, shape), alpha)
 
     def _told(self, query: Query, where: Samples) -> _Told:
         octaves, unit = self.config.octaves, self.config.unit

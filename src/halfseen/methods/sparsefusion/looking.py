@@ -40,12 +40,12 @@ def shown(field: kinds.AnyField, cameras: Cameras) -> Tensor:
 
 
 def bootstrapped(
-    field: kinds.AnyField, lesson: Lesson, which: int, cfg: Imagining, rng: torch.Generator
+    field: kinds.AnyField, lesson: Lesson, alpha: Tensor | None, which: int, cfg: Imagining, rng: torch.Generator
 ) -> dict[str, Tensor]:
-    """One view of what the transformer shows: h(colours), h(silhouette)."""
+    """One view of what the transformer shows: h(colours), h(silhouette), which is its opacities [N, 1, s, s] where it tells them."""
     found = field.render(lesson.cameras[which], background=BLACK, generator=rng)
     wanted = lesson.rgb[which].to(found.rgb)
-    there = (wanted.mean(-1) > _SHOWS).to(found.alpha)
+    there = (wanted.mean(-1) > _SHOWS if alpha is None else alpha[which, 0]).to(found.alpha)
     colour, silhouette = telling.huber(found.rgb, wanted, _HUBER), telling.huber(found.alpha, there, _HUBER)
     return {
         "views": cfg.weight * colour.mean(),

@@ -38,8 +38,11 @@ class Shown:
             rng, when = view_prior.fresh(0, "shown"), (_FIRST, _LOOKS)
             found = view_prior.imagined(self.prior, self.cfg.prior, told.told, None, when, "ddim", rng)
         large = cropped.put(found.cpu(), window, *camera.size())[0].movedim(0, -1).clamp(0, 1)
-        # Pictures are over black: what the field beneath does not cover is the background's.
-        return (large + (1 - rendering.alpha.cpu()[..., None]) * torch.tensor(back)).clamp(0, 1)
+        # Pictures are over black: what the transformer, or else the field beneath, does not cover is the background's.
+        alpha = rendering.alpha.cpu()[..., None]
+        if told.alpha is not None:
+            alpha = cropped.put(told.alpha.cpu(), window, *camera.size())[0].movedim(0, -1)
+        return (large + (1 - alpha) * torch.tensor(back)).clamp(0, 1)
 
     @property
     def facts(self) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Training of the epipolar transformer and the latent diffusion model in one loop (section 3.5 of the specification).
 
-    L = w h(rgb, x) + mean |eps_phi(z_t; found) - eps|^2 (1 + SNR)^-1/2,   z = E(x),   found = EFT(photos, query)
+    L = w h(rgb, x) + w' h(alpha, mask) + mean |eps_phi(z_t; found) - eps|^2 (1 + SNR)^-1/2,   z = E(x),   found = EFT(photos, query)
 
 x is the picture of a query camera, E the frozen autoencoder, h goes from squares to magnitudes. The noise's gradient flows on into the
 transformer, unless a stage trains one of them alone. Sample p of the stream follows from p.
@@ -96,6 +96,10 @@ class SparseFusionTask:
         valid = (F.avg_pool2d(batch["valid"], cfg.size // side) > _WHOLE).to(cells)
         colour = (telling.huber(found.rgb.float(), cells, cfg.huber) * valid).mean()
         out = {"loss": cfg.colour * colour, "colour": colour}
+        if found.alpha is not None:
+            covered = F.avg_pool2d(batch["mask"], cfg.size // side)
+            opacity = (telling.huber(found.alpha.float(), covered, cfg.huber) * valid).mean()
+            out |= {"loss": out["loss"] + cfg.opacity * opacity, "opacity": opacity}
         if cfg.stage == "eft":
             return out
         autoencoder = self.autoencoder.to(cells.device)

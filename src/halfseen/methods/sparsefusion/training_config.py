@@ -50,6 +50,8 @@ class Config:
     # Where the error of colours turns from squares to magnitudes (released code: 0.1), and its weight beside that of noise.
     huber: float = 0.1
     colour: float = 1.0
+    # Weight of the error of opacities, where the transformer tells them.
+    opacity: float = 0.3
     seed: int = 0
 
     def __post_init__(self) -> None:

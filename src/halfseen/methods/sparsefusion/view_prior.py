@@ -50,6 +50,7 @@ class Told:
     """What photos tell of N views."""
 
     rgb: Tensor  # [N, 3, s, s] in [0, 1], smooth
+    alpha: Tensor | None  # [N, 1, s, s] where the transformer tells it
     told: Tensor | None  # [N, C, h, w] for the denoiser
 
 
@@ -107,9 +108,14 @@ def tell(prior: ViewPrior, seen: Inputs, c2w: Tensor, lenses: Tensor) -> Told:
             told = None
             if prior.autoencoder is not None:
                 told = telling.told(prior.config.vldm, prior.autoencoder, photos, asked, found)
-            parts.append((_smooth(found.rgb, prior), told))
-    rest = [t for _, t in parts if t is not None]
-    return Told(torch.cat([rgb for rgb, _ in parts]), torch.cat(rest) if rest else None)
+            alpha = None if found.alpha is None else _smooth(found.alpha, prior)
+            parts.append(Told(_smooth(found.rgb, prior), alpha, told))
+    return Told(torch.cat([p.rgb for p in parts]), _joined([p.alpha for p in parts]), _joined([p.told for p in parts]))
+
+
+def _joined(parts: list[Tensor | None]) -> Tensor | None:
+    known = [p for p in parts if p is not None]
+    return torch.cat(known) if known else None
 
 
 def imagined(
