@@ -30,8 +30,9 @@ from halfseen.poses.sfm import Placed
 _SIZE = 1024
 # Focal lengths that are tried where nobody knows one, in longer sides, the likeliest first: phones, then what is held before small things.
 _GUESSES = (0.8, 1.1, 1.7)
-# A result is sure from here on: points that each photo knows, the widest angle of their rays (degrees), and their mean error (pixels).
-_KNOWN, _ANGLE, _ERROR = 60, 4.0, 1.2
+# A result is sure from here on: points that each photo knows, the widest angle of their rays (degrees), their mean error (pixels), and what
+# rotations differ by between two tries (degrees).
+_KNOWN, _ANGLE, _ERROR, _DOUBT = 40, 4.0, 1.2, 3.0
 # EXIF data of one camera agree to this share.
 _SAME = 0.01
 
@@ -57,15 +58,20 @@ class Report:
     focal_by: str
     error: float  # pixels of pictures of 1,024
     angle: float  # degrees
+    doubt: float | None  # degrees by which rotations differ between two tries; none: only one try placed these photos
     sure: bool
+
+    @property
+    def _doubt(self) -> str:
+        return "nobody knows how much: only one placed them" if self.doubt is None else f"{self.doubt:.1f} degrees"
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """For people."""
         kept = [p for p in self.photos if p.placed]
-        sure = "sure" if self.sure else "unsure: few points, or photos from nearly one place"
+        sure = "sure" if self.sure else "unsure: look at the result before you trust it"
         return (
-            f"cameras of {len(kept)} of {len(self.photos)} photos were found from what they share (points are off by {self.error:.1f} px, their rays meet at {self.angle:.0f} degrees; {sure})",
+            f"cameras of {len(kept)} of {len(self.photos)} photos were found from what they share (points are off by {self.error:.1f} px, their rays meet at {self.angle:.0f} degrees, two tries differ by {self._doubt}; {sure})",
             f"the focal length is {self.focal:.2f} of the longer side, {self.focal_by}",
             *(p.why for p in self.photos if not p.placed),
         )
@@ -157,8 +163,9 @@ def _report(capture: Capture, found: Placed, scales: Sequence[float], by: str) -
     longer = [max(v.image.width, v.image.height) for v in capture.views]
     focal = fmean(found.focal[i] / scales[i] / longer[i] for i in found.c2w)
     few = min(len(found.seen[i]) for i in found.c2w)
-    sure = few >= _KNOWN and found.angle >= _ANGLE and found.error <= _ERROR
-    return Report(photos, focal, by, found.error, found.angle, sure)
+    sure = few >= _KNOWN and found.angle >= _ANGLE and found.error <= _ERROR and found.doubt <= _DOUBT
+    doubt = found.doubt if math.isfinite(found.doubt) else None
+    return Report(photos, focal, by, found.error, found.angle, doubt, sure)
 
 
 def _photo(capture: Capture, found: Placed, number: int) -> Photo:

@@ -7,9 +7,10 @@ A focal length that nobody knows is tried at several values: what places most ph
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,7 @@ class Placed:
     error: float  # mean distance of points from where they are seen, in pixels
     angle: float  # median over points of the widest angle between their rays, in degrees
     matches: np.ndarray  # [K, K] of pairs, that agree with one geometry
+    doubt: float = math.inf  # rotations between photos differ by so much from those of the next best try, in degrees
 
 
 def place(
@@ -66,17 +68,34 @@ def place(
     """Place photos that lie in one folder. `focals` are tried one after the other: lengths (pixels) of each photo. `alike`: one camera took
     all of them. `work` is a folder for what lies between. None: not even two could be placed."""
     pycolmap.logging.minloglevel = _FATAL
-    best: Placed | None = None
+    best, tries = None, []
     for number, effort in enumerate(EFFORTS):
         folder = work / str(number)
         folder.mkdir()
         _match(pictures, effort, alike, folder, seed)
-        for focal in focals:
-            found = _placed(pictures, effort, focal, len(pictures) >= _REFINED, folder, seed)
+        # A length that is known is tried twice, from other first pairs: tries that agree are worth more than one.
+        for more, focal in enumerate(focals if len(focals) > 1 else [focals[0]] * 2):
+            found = _placed(pictures, effort, focal, len(pictures) >= _REFINED, folder, seed + more)
+            tries += [found] if found is not None else []
             best = _better(best, found)
         if best is not None and len(best.c2w) == len(pictures):
-            return best
-    return best
+            break
+    return None if best is None else replace(best, doubt=_doubt(best, tries))
+
+
+def _doubt(best: Placed, tries: Sequence[Placed]) -> float:
+    """What the rotations between photos differ by from those of the next best of the tries with as many photos, at the worst."""
+    others = [t for t in tries if t is not best and set(t.c2w) == set(best.c2w)]
+    if not others:
+        return math.inf
+    other = max(others, key=_observations)
+    order = sorted(best.c2w)
+    apart = []
+    for n, i in enumerate(order):
+        for j in order[n + 1 :]:
+            a, b = (p.c2w[i][:3, :3].T @ p.c2w[j][:3, :3] for p in (best, other))
+            apart.append(math.degrees(math.acos(min(1.0, max(-1.0, (np.trace(a.T @ b) - 1) / 2)))))
+    return max(apart)
 
 
 def _better(a: Placed | None, b: Placed | None) -> Placed | None:
