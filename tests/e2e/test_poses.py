@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from support import cli
 
 import halfseen as hs
+from halfseen.cameras.cameras import make
 from halfseen.data import transforms_write
+from halfseen.data.capture import PictureArray, View
+from halfseen.images.io import read_grey
 from halfseen.worlds import sample
 from halfseen.worlds.families import by_name
 
@@ -56,3 +61,27 @@ def test_cameras_are_given_by_a_file(rooms: Path, tmp_path: Path, capsys: pytest
     assert "cameras are those of transforms.json" in capsys.readouterr().err
     assert cli(*ask, "--poses", cameras, "--fov", 50) == 2
     assert "--poses says how wide photos are" in capsys.readouterr().err
+
+
+def test_objects_are_cut_out_where_all_cameras_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A car before grey noise, at the side of its photos; beside it stands something that cameras do not look at."""
+    true = sample.capture(by_name("cars"), 5, layout="orbit", views=3, size=(96, 96))
+    views, masks = [], []
+    for i, view in enumerate(true.views):
+        assert view.mask is not None
+        assert view.camera is not None
+        cover = view.mask.read_grey()[..., None]
+        ground = 0.35 + 0.1 * torch.rand(96, 160, 3, generator=torch.Generator().manual_seed(i))
+        ground[30:70, 140:155] = torch.tensor([0.8, 0.2, 0.2])
+        ground[:, :96] = view.image.read()[..., :3] * cover + ground[:, :96] * (1 - cover)
+        fx, fy, cx, cy = view.camera.intrinsics[0].tolist()
+        camera = make(view.camera.c2w, (fx, fy, cx, cy), (160, 96))
+        views.append(View(view.name, PictureArray(ground), camera))
+        masks.append(torch.nn.functional.pad(cover[..., 0], (0, 64)) > 0.5)
+    (tmp_path / "car").mkdir()
+    transforms_write.write(replace(true, views=tuple(views), mask_role=None, background=None), tmp_path / "car")
+    assert cli("data", "mask", tmp_path / "car", "--out", tmp_path / "masks") == 0
+    assert "where all cameras look" in capsys.readouterr().out
+    for path, wanted in zip(sorted((tmp_path / "masks").glob("*.mask.png")), masks, strict=True):
+        found = read_grey(path) > 0.5
+        assert float((found & wanted).sum()) > 0.8 * float((found | wanted).sum())

@@ -13,7 +13,7 @@ from halfseen.api.evaluation import compare, evaluate
 from halfseen.api.exporting import export, report
 from halfseen.api.fixing import fix
 from halfseen.api.improving import improve
-from halfseen.api.posing import pose
+from halfseen.api.posing import mask, pose
 from halfseen.api.priors import load_prior
 from halfseen.api.reconstruction import reconstruct
 from halfseen.api.rendering import Frames, orbit, read_cameras, render
@@ -42,6 +42,7 @@ __all__ = [
     "improve",
     "load",
     "load_prior",
+    "mask",
     "open_run",
     "orbit",
     "pose",

@@ -1,4 +1,4 @@
-"""`halfseen data check | info | convert | pose`."""
+"""`halfseen data check | info | convert | pose | mask`."""
 
 from __future__ import annotations
 
@@ -135,3 +135,23 @@ class DataPose:
         for sentence in report.sentences:
             print(sentence)
         print(f"{len(posed)} photos with cameras: {self.out}")
+
+
+@dataclass(frozen=True)
+class DataMask:
+    """Cut the object out of photos, and write PHOTO.mask.png for each: white where the object is. Beside its photo, every command finds it."""
+
+    capture: Paths
+    """A folder in any supported layout, or photos. Where photos have cameras, the object is looked for where all of them look."""
+    out: Path
+    """A new folder for the masks, and for a sheet of all photos over their masks."""
+    format: str | None = None
+    """Which layout to read when the folder holds several."""
+
+    def run(self) -> None:
+        from halfseen import api
+
+        capture = api.load(*self.capture, layout=self.format)
+        for sentence in api.mask(capture, self.out):
+            print(f"  {sentence}")
+        print(f"{len(capture)} masks and sheet.png: {self.out}")

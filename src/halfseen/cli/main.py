@@ -22,7 +22,7 @@ import tyro
 from halfseen import __version__
 from halfseen.cli.batch import Batch
 from halfseen.cli.bench import BenchClaims, BenchPoses, BenchSpeed
-from halfseen.cli.data import DataCheck, DataConvert, DataInfo, DataPose
+from halfseen.cli.data import DataCheck, DataConvert, DataInfo, DataMask, DataPose
 from halfseen.cli.demo import Demo
 from halfseen.cli.doctor import Doctor
 from halfseen.cli.evaluate import Compare, Evaluate
@@ -46,6 +46,7 @@ DataCommand = (
     | Annotated[DataInfo, _sub("info")]
     | Annotated[DataConvert, _sub("convert")]
     | Annotated[DataPose, _sub("pose")]
+    | Annotated[DataMask, _sub("mask")]
     | Annotated[DataMake, _sub("make")]
     | Annotated[DataRender, _sub("render")]
 )
@@ -101,7 +102,7 @@ COMMANDS = (
     "doctor",
     "demo",
 )
-DATA_COMMANDS = ("check", "info", "convert", "pose", "make", "render")
+DATA_COMMANDS = ("check", "info", "convert", "pose", "mask", "make", "render")
 PRIOR_COMMANDS = ("list", "info", "train", "pairs", "tau", "publish", "sample")
 BENCH_COMMANDS = ("speed", "claims", "poses")
 _RECORDS = (
@@ -118,6 +119,7 @@ _RECORDS = (
     DataInfo,
     DataConvert,
     DataPose,
+    DataMask,
     DataMake,
     DataRender,
     Batch,

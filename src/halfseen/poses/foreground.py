@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import cv2
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from halfseen.common.errors import UserError
-from halfseen.data import build
+from halfseen.data import build, normalise
 from halfseen.data.capture import Capture, Picture, PictureArray, PictureFile, View
 from halfseen.images import color, resize
 
@@ -28,8 +28,13 @@ _LEAST_SIDE, _MIXTURE = 16, 65
 _SPECK, _MIDDLE = 3, 0.35
 
 
-def cut(photo: Tensor) -> Tensor:
-    """Coverage [H, W] of the one object in a photo [H, W, 3] with everything else around it; always the same for one photo."""
+# A window of a picture: left, top, right and bottom in its sides.
+Box = tuple[float, float, float, float]
+
+
+def cut(photo: Tensor, box: Box | None = None) -> Tensor:
+    """Coverage [H, W] of the one object in a photo [H, W, 3] with everything else around it; always the same for one photo. Where the object
+    lies in a `box` that it does not touch, that is where it is looked for; else in frames around the picture's middle."""
     height, width = photo.shape[:2]
     wide, high = resize.fit(width, height, _SIZE)
     if min(wide, high) < _LEAST_SIDE:
@@ -42,9 +47,9 @@ def cut(photo: Tensor) -> Tensor:
     small = resize.resize(photo[..., :3], wide, high)
     pixels = (small.numpy()[..., ::-1] * 255 + 0.5).astype(np.uint8).copy()
     found = np.zeros(pixels.shape[:2], np.uint8)
-    for rim in _RIMS:
-        found, touches = _within(pixels, rim)
-        if touches <= _TOUCHES:
+    for window in (*([box] if box else []), *((rim, rim, 1 - rim, 1 - rim) for rim in _RIMS)):
+        found, touches = _within(pixels, window)
+        if touches <= _TOUCHES and bool(found.any()):
             break
     share = float(found.mean())
     if not _LEAST <= share <= _MOST:
@@ -57,18 +62,17 @@ def cut(photo: Tensor) -> Tensor:
     return resize.resize(torch.from_numpy(found)[..., None].float(), width, height)[..., 0].clamp(0, 1)
 
 
-def _within(pixels: np.ndarray, rim: float) -> tuple[np.ndarray, float]:
-    """The object within a frame [H, W], and the share of the frame's inner edge that it touches."""
+def _within(pixels: np.ndarray, box: Box) -> tuple[np.ndarray, float]:
+    """The object within a window [H, W], and the share of the window's inner edge that it touches."""
     high, wide = pixels.shape[:2]
-    left, top = max(1, round(rim * wide)), max(1, round(rim * high))
+    left, top = (max(1, round(share * n)) for share, n in zip(box[:2], (wide, high), strict=True))
+    right, bottom = (min(n - 1, round(share * n)) for share, n in zip(box[2:], (wide, high), strict=True))
     labels, back, fore = np.zeros((high, wide), np.uint8), np.zeros((1, _MIXTURE)), np.zeros((1, _MIXTURE))
     # Its Gaussians begin at means drawn from a generator of OpenCV's own.
     cv2.setRNGSeed(0)
-    cv2.grabCut(
-        pixels, labels, (left, top, wide - 2 * left, high - 2 * top), back, fore, _ROUNDS, cv2.GC_INIT_WITH_RECT
-    )
+    cv2.grabCut(pixels, labels, (left, top, right - left, bottom - top), back, fore, _ROUNDS, cv2.GC_INIT_WITH_RECT)
     found = _middle_most(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
-    inner = found[top : high - top, left : wide - left]
+    inner = found[top:bottom, left:right]
     edge = np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
     return found, float(edge.mean())
 
@@ -85,13 +89,25 @@ def _middle_most(mask: np.ndarray) -> np.ndarray:
     return (labels == 1 + int(weight[1:].argmax())).astype(np.uint8)
 
 
-def picture(image: Picture) -> PictureArray:
-    """`cut` of a picture, as a mask."""
-    return PictureArray(cut(image.read()[..., :3]))
+def boxes(capture: Capture) -> list[Box | None]:
+    """For each photo of a posed capture, the window around a ball where all cameras look, as large as photos show it whole."""
+    cameras = capture.cameras()
+    focus = normalise.measure(capture).focus.double()
+    local = cameras.c2w.double().inverse() @ torch.cat([focus, torch.ones(1, dtype=torch.float64)])
+    focal, centre, sizes = (t.double() for t in (cameras.intrinsics[:, :2], cameras.intrinsics[:, 2:], cameras.sizes))
+    at = focal * local[:, :2] / local[:, 2:3] + centre
+    shown = (local[:, 2] > 0) & (at > 0).all(-1) & (at < sizes).all(-1)
+    reach = (torch.minimum(at, sizes - at) / focal).amin(-1) * local[:, 2]
+    if not bool(shown.any()):
+        return [None] * len(capture)
+    half = reach[shown].median() * focal / local[:, 2:3]
+    low, high = ((at - half) / sizes).clamp(_RIMS[0], 1), ((at + half) / sizes).clamp(0, 1 - _RIMS[0])
+    windows = torch.cat([low, high], -1).tolist()
+    return [(w[0], w[1], w[2], w[3]) if there else None for w, there in zip(windows, shown.tolist(), strict=True)]
 
 
-def mask_of(view: View) -> tuple[Picture | None, str]:
-    """What of a photo is the object, and who said so; None where the picture's own transparency does."""
+def mask_of(view: View, box: Box | None = None) -> tuple[Picture | None, str]:
+    """What of a photo is the object, and who said so; None where the picture's own transparency does. Where nothing does it is cut out."""
     if view.mask is not None:
         return view.mask, "the object is cut out by its mask"
     path = view.image.path if isinstance(view.image, PictureFile) else None
@@ -103,22 +119,32 @@ def mask_of(view: View) -> tuple[Picture | None, str]:
     pixels = view.image.read()
     if pixels.shape[-1] == 4 and bool((pixels[..., 3] < 1).any()):
         return None, "the object is cut out by the picture's transparency"
-    return picture(
-        view.image
-    ), "the object was cut out by GrabCut, which took what is around the picture's middle for background"
+    around = "the picture's middle" if box is None else "where all cameras look"
+    found_there = PictureArray(cut(pixels[..., :3], box))
+    return found_there, f"the object was cut out by GrabCut, which took what is around {around} for background"
+
+
+def masks(capture: Capture, ids: Collection[int]) -> dict[int, tuple[Picture | None, str]]:
+    """`mask_of` some views; of photos with cameras the object is where all of them look."""
+    windows = boxes(capture) if capture.posed and len(capture) > 1 else [None] * len(capture)
+    return {i: mask_of(capture.views[i], windows[i]) for i in sorted(ids)}
+
+
+def said(found: Mapping[int, tuple[Picture | None, str]]) -> tuple[str, ...]:
+    """By what objects were cut out, in sentences."""
+    words = [w for _, w in found.values()]
+    return tuple(f"{words.count(w)} of {len(words)} photos: {w}" for w in dict.fromkeys(words))
 
 
 def cut_out(capture: Capture, ids: Collection[int]) -> Capture:
     """The capture with a mask of the object for each of some views, where no view says anything of it; its notes say by what."""
     if capture.mask_role is not None or any(v.mask is not None for v in capture.views):
         return capture
-    found = {i: mask_of(capture.views[i]) for i in sorted(ids)}
+    found = masks(capture, ids)
     if all(mask is None for mask, _ in found.values()):
         return capture
     views = list(capture.views)
     for i, (mask, _) in found.items():
         own = PictureArray(views[i].image.read()[..., 3]) if mask is None else mask
         views[i] = replace(views[i], mask=own)
-    said = {words: sum(w == words for _, w in found.values()) for _, words in found.values()}
-    notes = (f"{count} of {len(found)} photos: {words}" for words, count in said.items())
-    return replace(capture, views=tuple(views), mask_role="object", background=color.WHITE).noted(*notes)
+    return replace(capture, views=tuple(views), mask_role="object", background=color.WHITE).noted(*said(found))
