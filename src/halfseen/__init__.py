@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from halfseen.api import (
+        advise,
         check,
         compare,
         convert,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UserError",
+    "advise",
     "check",
     "compare",
     "convert",

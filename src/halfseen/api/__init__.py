@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from halfseen.api.advising import advise
+from halfseen.api.advising import save as save_advice
 from halfseen.api.evaluation import compare, evaluate
 from halfseen.api.exporting import export, report
 from halfseen.api.fixing import fix
@@ -31,6 +33,7 @@ __all__ = [
     "DTU_SURFACE",
     "METHODS",
     "Frames",
+    "advise",
     "check",
     "compare",
     "convert",
@@ -50,6 +53,7 @@ __all__ = [
     "reconstruct",
     "render",
     "report",
+    "save_advice",
 ]
 
 

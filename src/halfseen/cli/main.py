@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import tyro
 
 from halfseen import __version__
+from halfseen.cli.advise import Advise
 from halfseen.cli.batch import Batch
 from halfseen.cli.bench import BenchClaims, BenchPoses, BenchSpeed
 from halfseen.cli.data import DataCheck, DataConvert, DataInfo, DataMask, DataPose
@@ -81,6 +82,7 @@ Command = (
     | Annotated[Fix, _sub("fix")]
     | Annotated[Batch, _sub("batch")]
     | Annotated[Improve, _sub("improve")]
+    | Annotated[Advise, _sub("advise")]
     | Annotated[Info, _sub("info")]
     | Annotated[Doctor, _sub("doctor")]
     | Annotated[Demo, _sub("demo")]
@@ -98,6 +100,7 @@ COMMANDS = (
     "batch",
     "fix",
     "improve",
+    "advise",
     "info",
     "doctor",
     "demo",
@@ -106,6 +109,7 @@ DATA_COMMANDS = ("check", "info", "convert", "pose", "mask", "make", "render")
 PRIOR_COMMANDS = ("list", "info", "train", "pairs", "tau", "publish", "sample")
 BENCH_COMMANDS = ("speed", "claims", "poses")
 _RECORDS = (
+    Advise,
     Reconstruct,
     Render,
     Export,
