@@ -10,7 +10,7 @@ from torch import Tensor
 from halfseen.common.errors import UserError
 from halfseen.common.files import new_folder
 from halfseen.data import build
-from halfseen.data.capture import Capture
+from halfseen.data.capture import ELSEWHERE, Capture
 from halfseen.images import io, resize
 from halfseen.methods.contract import Method
 from halfseen.poses import foreground, given, one_photo, register
@@ -34,7 +34,9 @@ def with_cameras(
                 do="Leave the others out.",
             )
         return given.posed(capture, poses)
-    if not capture.posed and len(capture) > 1 and distance is None and not any(v.camera for v in capture.views):
+    # Where poses lie elsewhere, or are there for some photos, the user is to decide.
+    bare = not any(v.camera for v in capture.views) and not any(n.startswith(ELSEWHERE) for n in capture.notes)
+    if bare and len(capture) > 1 and distance is None:
         return register.posed(capture, fov, seed)[0]
     asked = fov is not None or distance is not None
     if asked or (not capture.posed and len(capture) == 1 and method.one_photo):

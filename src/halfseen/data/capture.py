@@ -27,6 +27,9 @@ _WHITE = 0.5
 # Less than this and more than its rest are a lossy mask's noise: between levels 1 and 2 of 255.
 _NOTHING = 1.5 / 255
 
+# How a note begins that says where cameras are, which this capture has not.
+ELSEWHERE = "poses lie"
+
 Origin = Literal["captured", "generated"]
 # object: the mask is the thing itself and the rest is background. valid: the rest is unknown and must be ignored. evaluation: the
 # mask says where a rendering is measured (the object, as DTU's masks do), and nothing that is fitted may see it.
@@ -243,7 +246,7 @@ class Capture:
                 got=f"{len(self.views)} photos, {len(batch)} of them with a pose",
                 accepted="transforms.json, COLMAP sparse/0, LLFF poses_bounds.npy or RGB-D pose files beside the photos",
                 do=next(
-                    (f"Note: {n}." for n in self.notes if n.startswith("poses lie")),
+                    (f"Note: {n}." for n in self.notes if n.startswith(ELSEWHERE)),
                     "Add a pose file (COLMAP can make one).",
                 ),
             )

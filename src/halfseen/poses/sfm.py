@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pycolmap
-import torch
 
 _DATABASE, _TRIED = "features.db", "tried.db"
 _CPU = pycolmap.Device.cpu
 # COLMAP says nothing below this level.
 _FATAL = 3
+# With more, features and sums come in another order every time, and the same photos get other cameras.
+_THREADS = 1
 # Photos from which on they refine focal lengths: of two a length is not told from depth.
 _REFINED = 3
 # So many times as many observations another focal length has to have: the first is the likeliest.
@@ -113,9 +114,8 @@ def _observations(placed: Placed) -> int:
 
 def _match(pictures: Sequence[Path], effort: Effort, alike: bool, folder: Path, seed: int) -> None:
     """Features of all photos, and matches of all pairs."""
-    count = torch.get_num_threads()
     extraction = pycolmap.FeatureExtractionOptions()
-    extraction.use_gpu, extraction.num_threads = False, count
+    extraction.use_gpu, extraction.num_threads = False, _THREADS
     extraction.sift.max_num_features, extraction.sift.peak_threshold = effort.features, effort.peak
     extraction.sift.estimate_affine_shape = effort.affine
     reader = pycolmap.ImageReaderOptions()
@@ -125,7 +125,7 @@ def _match(pictures: Sequence[Path], effort: Effort, alike: bool, folder: Path, 
         folder / _DATABASE, pictures[0].parent, [p.name for p in pictures], mode, reader, extraction, _CPU
     )
     matching = pycolmap.FeatureMatchingOptions()
-    matching.use_gpu, matching.num_threads, matching.guided_matching = False, count, True
+    matching.use_gpu, matching.num_threads, matching.guided_matching = False, _THREADS, True
     matching.sift.max_ratio = effort.ratio
     pycolmap.match_exhaustive(
         folder / _DATABASE, matching_options=matching, verification_options=_verification(effort, seed), device=_CPU
@@ -151,7 +151,7 @@ def _placed(
             camera.focal_length, camera.has_prior_focal_length = length[image.name], True
             database.update_camera(camera)
     verifier = pycolmap.GeometricVerifierOptions()
-    verifier.num_threads = 1
+    verifier.num_threads = _THREADS
     pycolmap.geometric_verification(tried, verifier, two_view_geometry_options=_verification(effort, seed))
     models = folder / "models"
     models.mkdir(exist_ok=True)
@@ -169,8 +169,7 @@ def _placed(
 def _mapping(effort: Effort, refines: bool, seed: int) -> pycolmap.IncrementalPipelineOptions:
     out = pycolmap.IncrementalPipelineOptions()
     out.min_model_size, out.multiple_models, out.extract_colors = 2, False, False
-    # One thread: sums in another order would make other cameras of the same photos.
-    out.min_num_matches, out.num_threads, out.random_seed = effort.matches, 1, seed
+    out.min_num_matches, out.num_threads, out.random_seed = effort.matches, _THREADS, seed
     out.ba_refine_focal_length, out.ba_refine_extra_params = refines, False
     out.mapper.init_min_num_inliers, out.mapper.init_min_tri_angle = effort.first, effort.angle
     out.mapper.abs_pose_min_num_inliers, out.mapper.abs_pose_min_inlier_ratio = effort.known, 0.1
