@@ -29,7 +29,7 @@ def one_side(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_other_side_is_advised(one_side: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
-    ask = ("reconstruct", one_side, "--out", run, "--steps", 150, "--max-size", 48, "--method", "plain")
+    ask = ("reconstruct", one_side, "--out", run, "--steps", 100, "--max-size", 48, "--method", "plain")
     assert cli(*ask) == 0
     capsys.readouterr()
     assert cli("advise", run, "--json") == 0

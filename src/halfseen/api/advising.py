@@ -58,7 +58,7 @@ def advise(run: Run, told: Callable[[int, int], None] = lambda done, count: None
     frame = normalise.of_box(run.to_user.inverse(), cameras, run.config["normalised_by"])
     places = candidates.around(cameras, frame, alone=capture.mask_role == "object")
     width, height = cameras.size(0)
-    scale = _SIZE / max(width, height)
+    scale = min(1.0, _SIZE / max(width, height))
     wanted = candidates.cameras_at(places, cameras, frame)
     small = wanted.resized(max(1, round(width * scale)), max(1, round(height * scale)))
     looked, shown = [], []
