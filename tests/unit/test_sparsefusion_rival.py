@@ -20,7 +20,7 @@ from halfseen.fields import projection
 from halfseen.fields.samplers import Sampling
 from halfseen.methods.sparsefusion import cropped, inputs, predicting, rival, samples
 from halfseen.methods.sparsefusion.config import VARIANTS
-from halfseen.methods.sparsefusion.networks import ROLE
+from halfseen.methods.sparsefusion.networks import RIVAL, ROLE, stored
 from halfseen.methods.sparsefusion.training import PIXELNERF_VIEWS
 from halfseen.methods.sparsefusion.training_config import Config as Trained
 from halfseen.priors import weights
@@ -126,7 +126,7 @@ def test_the_predicted_field_is_what_training_saw(chair: Capture, tmp_path: Path
     values = {f"rival.{k}": v.detach() for k, v in net.state_dict().items()}
     weights.save(tmp_path / "p", values, {"recipe": "r", "role": ROLE, "config": _plain(config)}, "card")
     cfg = replace(VARIANTS["pixelnerf"], prior=str(tmp_path / "p"))
-    cfg = replace(cfg, projection=predicting.field_config(cfg.prior, 3))
+    cfg = replace(cfg, projection=predicting.field_config(config, 3))
     photos = chair.select([2, 3, 4])
     field = predicting.predicted(photos, Similarity.identity(), cfg, torch.device("cpu"))
     seen = inputs.of(photos, SIZE, torch.device("cpu"))
@@ -159,7 +159,7 @@ def test_a_prior_of_another_kind_is_refused(tmp_path: Path) -> None:
     values = {f"eft.{k}": v.detach() for k, v in net.state_dict().items()}
     weights.save(tmp_path / "p", values, {"recipe": "r", "role": ROLE, "config": _plain(Trained())}, "card")
     with pytest.raises(UserError, match="predicts no field"):
-        predicting.field_config(str(tmp_path / "p"), 2)
+        stored(str(tmp_path / "p"), RIVAL)
 
 
 def test_it_has_as_many_parameters_as_what_it_is_beside() -> None:

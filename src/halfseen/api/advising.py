@@ -15,6 +15,7 @@ from halfseen.data import normalise
 from halfseen.export import advice_picture
 from halfseen.export import frames as framing
 from halfseen.fields import seen
+from halfseen.images import io
 from halfseen.poses import candidates
 from halfseen.poses.candidates import Place
 from halfseen.runs.fields import load_field
@@ -83,8 +84,8 @@ def advise(run: Run, told: Callable[[int, int], None] = lambda done, count: None
 
 
 def save(advice: Advice, path: Path) -> None:
-    """Write the picture."""
-    advice_picture.write(advice.picture, path)
+    """Write the picture, as PNG."""
+    io.write_png(path, advice.picture)
 
 
 def _looked(place: Place, map_: Tensor) -> Looked:

@@ -15,13 +15,15 @@ from halfseen.cameras.cameras import Cameras, make
 from halfseen.cameras.rays import Rays
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.rng import generator
-from halfseen.fields import decoder, hashgrid, operators, samplers
+from halfseen.fields import decoder, hashgrid, operators, planes, samplers
 from halfseen.fields.operators import Marched
 from halfseen.fields.optimiser import Adam
 from halfseen.images import resize
 
 # Sizes of the main rows: samples of loops over samples, rays of loops over rays, and how often each is timed.
 SAMPLES, RAYS, REPEATS = 65_536, 1024, 5
+# Channels, rows and columns of planes: those that are distilled from one photo.
+PLANES = (33, 128, 128)
 # Numbers of samples, of pixels (a side) and of views of the curves.
 CURVE_SAMPLES = (4096, 16_384, 65_536, 262_144)
 CURVE_SIDES = (32, 64, 128)
@@ -87,6 +89,7 @@ def rows() -> list[Row]:
     return [
         replace(encoding, note=f"forward {share:.0%} of the memory's {memory / 1e9:.1f} GB/s if no entry were cached"),
         scene.encoding_backward(),
+        scene.looking_up(),
         scene.marching(),
         scene.compositing(),
         scene.networks(),
@@ -139,6 +142,16 @@ class _Scene:
             self.field.table.grad = None
 
         return row_of("hash encoding, forward and backward", work, SAMPLES)
+
+    def looking_up(self) -> Row:
+        held = torch.rand(1, len(planes.AXES), *PLANES, generator=generator(0, "planes")).requires_grad_()
+        at, grad = 2 * self.xyz[None] - 1, torch.rand(1, SAMPLES, PLANES[0], generator=generator(0, "features"))
+
+        def work() -> None:
+            planes.features(held, at).backward(grad)
+            held.grad = None
+
+        return row_of("three planes, forward and backward", work, SAMPLES)
 
     def marching(self) -> Row:
         ray = _rays(self.cameras)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +11,6 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from halfseen.fields import seen
-from halfseen.images import io
 from halfseen.images.io import to_bytes
 from halfseen.poses.candidates import Place
 
@@ -33,11 +31,6 @@ def draw(
     sheet.paste(left.resize((_SIDE, height)), (0, (sheet.height - height) // 2))
     sheet.paste(_plan(gains, photos, best), (_SIDE + _GAP, (sheet.height - _SIDE) // 2))
     return torch.from_numpy(np.asarray(sheet).copy()).float() / 255
-
-
-def write(picture: Tensor, path: Path) -> None:
-    """As PNG."""
-    io.write_png(path, picture)
 
 
 def _tinted(rgb: Tensor, map_: Tensor | None) -> Tensor:

@@ -33,8 +33,8 @@ _GUESSES = (0.8, 1.1, 1.7)
 # A result is sure from here on: points that each photo knows, the widest angle of their rays (degrees), their mean error (pixels), and what
 # rotations differ by between two tries (degrees).
 _KNOWN, _ANGLE, _ERROR, _DOUBT = 40, 4.0, 1.2, 3.0
-# EXIF data of one camera agree to this share.
-_SAME = 0.01
+# Of points, whose colours nobody looked up.
+_GREY = 128
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _with_cameras(capture: Capture, found: Placed, scales: Sequence[float]) -> C
     placed = to_frame.cameras(cameras)
     kept = tuple(replace(v, camera=placed[i]) for i, v in enumerate(views))
     xyz = to_frame.points(torch.from_numpy(found.xyz)).numpy()
-    grey = np.full((len(xyz), 3), 128, np.uint8)
+    grey = np.full((len(xyz), 3), _GREY, np.uint8)
     points = Points(xyz, grey) if len(xyz) else None
     return replace(capture, views=kept, points=points, splits=())
 

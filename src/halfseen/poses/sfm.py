@@ -22,6 +22,8 @@ _CPU = pycolmap.Device.cpu
 _FATAL = 3
 # With more, features and sums come in another order every time, and the same photos get other cameras.
 _THREADS = 1
+# Of the points by which a photo is placed, the share that has to agree.
+_RIGHT = 0.1
 # Photos from which on they refine focal lengths: of two a length is not told from depth.
 _REFINED = 3
 # So many times as many observations another focal length has to have: the first is the likeliest.
@@ -172,7 +174,7 @@ def _mapping(effort: Effort, refines: bool, seed: int) -> pycolmap.IncrementalPi
     out.min_num_matches, out.num_threads, out.random_seed = effort.matches, _THREADS, seed
     out.ba_refine_focal_length, out.ba_refine_extra_params = refines, False
     out.mapper.init_min_num_inliers, out.mapper.init_min_tri_angle = effort.first, effort.angle
-    out.mapper.abs_pose_min_num_inliers, out.mapper.abs_pose_min_inlier_ratio = effort.known, 0.1
+    out.mapper.abs_pose_min_num_inliers, out.mapper.abs_pose_min_inlier_ratio = effort.known, _RIGHT
     out.mapper.abs_pose_refine_focal_length = False
     out.mapper.filter_min_tri_angle = out.triangulation.min_angle = effort.thin
     # Of few photos most points are seen by two.

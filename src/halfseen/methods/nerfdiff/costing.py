@@ -19,8 +19,6 @@ from halfseen.methods.photometric import cost, fit, warming
 # what views cost is as many times more as there are.
 _TIMES, _EACH, _VIEWS = 2, 3, 4
 _MIB = 1 << 20
-# Of these the program comes to hold more than a short trial shows.
-_MARGIN = 1.2
 
 
 def estimate(
@@ -29,14 +27,11 @@ def estimate(
     """Seconds and bytes, from a throwaway distillation of a few steps and one of the refinement."""
     held = threads.memory_mib() or 0.0
     if not cfg.fits:
-        began = time.perf_counter()
-        for _ in reconstruct(capture, to_user, cfg, 0, device=device):
-            pass
-        return Estimate(time.perf_counter() - began, round(_MARGIN * held * _MIB), round(held * _MIB))
+        return cost.once(reconstruct, capture, to_user, cfg, device)
     fixed, step = _distilling(reconstruct, capture, to_user, cfg, device)
     found = _refining(capture, to_user, cfg, device) if cfg.refined else Estimate(0.0, 0, 0)
     seconds = fixed + cfg.distilled * step + found.seconds
-    peak = max(threads.peak_memory_mib() or 0.0, _MARGIN * held, found.peak / _MIB)
+    peak = max(threads.peak_memory_mib() or 0.0, cost.MARGIN * held, found.peak / _MIB)
     return Estimate(seconds, round(peak * _MIB), round(held * _MIB), fixed + found.before)
 
 

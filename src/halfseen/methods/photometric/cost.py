@@ -30,6 +30,8 @@ _FLOAT, _PER_PIXEL, _COPIES = 4, 13, 5
 # Bytes of a whole picture of a field that is sampled along rays, some rays at a time: measured on fern after 60 steps.
 _MIB = 1 << 20
 _SHOWING = 110 * _MIB
+# Of what it holds, the program comes to hold more than a short trial shows.
+MARGIN = 1.2
 # Floats that a sample with a gradient keeps, and candidates without one for each of these (their features and places).
 _PER_SAMPLE, _CANDIDATES = 130, 6
 
@@ -64,6 +66,16 @@ def estimate(
     # What the trial came to, this process has come to.
     peak = max(threads.peak_memory_mib() or 0.0, held + _parts(snapshot.field, pixels, cfg) / _MIB)
     return Estimate(seconds, round(peak * _MIB), round(held * _MIB), before)
+
+
+def once(
+    reconstruct: Reconstruct, capture: Capture, to_user: Similarity, settings: Any, device: torch.device
+) -> Estimate:
+    """What a field costs that is predicted and not fitted: it is done once."""
+    held, began = threads.memory_mib() or 0.0, time.perf_counter()
+    for _ in reconstruct(capture, to_user, settings, 0, device=device):
+        pass
+    return Estimate(time.perf_counter() - began, round(MARGIN * held * _MIB), round(held * _MIB))
 
 
 def _parts(field: kinds.AnyField, pixels: int, cfg: Config) -> int:

@@ -14,8 +14,9 @@ from halfseen.data.capture import Capture
 from halfseen.methods.contract import Estimate, OnCompile, Reconstruct
 from halfseen.methods.photometric import config as photometric
 from halfseen.methods.photometric import cost, warming
-from halfseen.methods.sparsefusion import predicting, view_prior
+from halfseen.methods.sparsefusion import networks, predicting, view_prior
 from halfseen.methods.sparsefusion.config import Config
+from halfseen.methods.sparsefusion.networks import EFT, RIVAL
 
 # Mean looks of the released code's schedule for a view: a time anywhere, a hundred steps a unit, at most fifty, and one more.
 _FRESH_LOOKS = 38.3
@@ -27,10 +28,10 @@ def resolve(cfg: Config, capture: Capture, kind: str) -> Config:
     """Fill in what depends on the capture and the prior."""
     if cfg.way == "pixelnerf":
         _check_predicted(kind)
-        field = predicting.field_config(cfg.prior, len(capture))
-        return replace(cfg, projection=field, prior_size=predicting.size_of(cfg.prior))
+        _, trained = networks.stored(cfg.prior, RIVAL)
+        return replace(cfg, projection=predicting.field_config(trained, len(capture)), prior_size=trained.size)
     fitted = photometric.resolve(replace(cfg.fit, steps=cfg.steps), capture, kind)
-    return replace(cfg, fit=fitted, prior_size=view_prior.described(cfg.prior).size)
+    return replace(cfg, fit=fitted, prior_size=networks.stored(cfg.prior, EFT)[1].size)
 
 
 def _check_predicted(kind: str) -> None:
@@ -87,7 +88,7 @@ def estimate(
 ) -> Estimate:
     """What the fit costs, and every look of the denoiser as much as one that is timed here."""
     if cfg.way == "pixelnerf":
-        return predicting.estimate(reconstruct, capture, to_user, cfg, device)
+        return cost.once(reconstruct, capture, to_user, cfg, device)
     alone = replace(cfg, bootstrap=1.0, refine=0.0)
     found = cost.estimate(
         partial(reconstruct),

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from halfseen.common import config as configs
 from halfseen.common.errors import UserError, quote
 from halfseen.common.rng import generator
-from halfseen.methods.sparsefusion import inputs, latents, telling, vldm
+from halfseen.methods.sparsefusion import inputs, latents, networks, telling, vldm
 from halfseen.methods.sparsefusion.eft import Eft
 from halfseen.methods.sparsefusion.inputs import Inputs
 from halfseen.methods.sparsefusion.latents import LatentSpace
-from halfseen.methods.sparsefusion.networks import EFT, ROLE, VLDM, networks
+from halfseen.methods.sparsefusion.networks import EFT, VLDM
 from halfseen.methods.sparsefusion.training_config import Config as Trained
 from halfseen.priors import samplers, weights
 from halfseen.priors.contract import Denoiser, NoiseLevel, noised
@@ -54,24 +53,11 @@ class Told:
     told: Tensor | None  # [N, C, h, w] for the denoiser
 
 
-def described(name: str) -> Trained:
-    """What a prior was trained as, without its weights' being built."""
-    return configs.from_plain(Trained, weights.load_for(name, ROLE).config["config"], f"{name}: config")
-
-
 def load(name: str, device: torch.device, guidance: float | None = None) -> ViewPrior:
     """The prior of a name or a folder, with the autoencoder that it was trained beside; `guidance` in the place of its own."""
-    stored = weights.load_for(name, ROLE)
-    config = configs.from_plain(Trained, stored.config["config"], f"{name}: config")
-    if not any(k.startswith(f"{EFT}.") for k in stored.weights):
-        raise UserError(
-            f"the prior {quote(name)} tells nothing of views",
-            got="a network that predicts a field",
-            accepted="weights of a training of sparsefusion-objects",
-            do="Use --variant pixelnerf, or name another prior with --prior views=NAME.",
-        )
+    stored, config = networks.stored(name, EFT)
     whole = any(k.startswith(f"{VLDM}.") for k in stored.weights)
-    nets = networks(replace(config, stage="joint" if whole else "eft"))
+    nets = networks.networks(replace(config, stage="joint" if whole else "eft"))
     weights.fill(nets, stored)
     for net in nets.values():
         net.to(device).train(mode=False)
