@@ -23,7 +23,7 @@ from halfseen.methods.sparsefusion.training import SparseFusionTask
 from halfseen.methods.sparsefusion.training_config import Config as TrainingConfig
 from halfseen.metrics.edges import edges
 from halfseen.priors import samplers, schedules
-from halfseen.priors.contract import NoiseLevel, noised
+from halfseen.priors.contract import NoiseLevel, eps_of, noised, v_of
 from halfseen.priors.networks import autoencoder, kl_f8, pyramid
 
 SMALL = replace(
@@ -295,7 +295,7 @@ def latent_noise(count: int, time: float, there: float) -> dict[str, Tensor]:
 @pytest.mark.parametrize("time", [0.05, 0.5, 0.95])
 def test_noise_is_learned_with_the_papers_weight(time: float) -> None:
     """A network that always guesses no noise errs by one, times (1 + SNR)^-1/2; where the picture ends nothing is asked."""
-    config, noise = vldm.Config(), latent_noise(512, time, 1.0)
+    config, noise = vldm.Config(residual=0), latent_noise(512, time, 1.0)
     clean, told = torch.zeros(512, 4, 4, 4), torch.zeros(512, config.told, 4, 4)
 
     class Nothing(torch.nn.Module):
@@ -310,7 +310,7 @@ def test_noise_is_learned_with_the_papers_weight(time: float) -> None:
 
 
 def test_what_is_dropped_is_nothing_and_guidance_counts_what_is_told() -> None:
-    config = vldm.Config(guidance=2.0)
+    config = vldm.Config(guidance=2.0, residual=0)
     seen = []
 
     class Adds(torch.nn.Module):
@@ -327,6 +327,31 @@ def test_what_is_dropped_is_nothing_and_guidance_counts_what_is_told() -> None:
     # eps = 0 + 2 (0.5 - 0).
     torch.testing.assert_close(found, (z - 0.6) / 0.8)
     assert float(vldm.denoiser_of(config, Adds())(100 * z, level, {vldm.CONDITION: told}).max()) == 10
+
+
+class Differs(torch.nn.Module):
+    """Knows that latents are 2 more than the first channel that is told, which it takes for what is usual."""
+
+    def usual(self, told: Tensor) -> Tensor:
+        return told[:, :1].expand(-1, 4, -1, -1)
+
+    def forward(self, y: Tensor, log_snr: Tensor, told: Tensor) -> Tensor:
+        own = NoiseLevel(torch.sigmoid(log_snr).sqrt(), torch.sigmoid(-log_snr).sqrt())
+        y0 = torch.full_like(y, 4.0)
+        return v_of(y0, eps_of(y, y0, own), own)
+
+
+@pytest.mark.parametrize("time", [0.05, 0.5, 0.95])
+def test_what_latents_differ_in_from_the_usual_is_learned_and_denoised(time: float) -> None:
+    """In units of 0.5 they differ by 4: who knows that errs by the 2 of what is usual alone, and denoises to the truth from all noise."""
+    config, noise = vldm.Config(), latent_noise(64, time, 1.0)
+    told = torch.rand(64, config.told, 4, 4, generator=generator(4, "told"))
+    clean = told[:, :1].expand(-1, 4, -1, -1) + 2
+    assert float(vldm.loss(config, Differs(), clean, told, noise)) == pytest.approx(4, rel=1e-3)
+    level = vldm.levels(time, time, 1)[0].expand(64)
+    z = noised(clean, noise["eps"], level)
+    found = vldm.denoiser_of(config, Differs())(z, level, {vldm.CONDITION: told})
+    torch.testing.assert_close(found, clean, rtol=1e-3, atol=1e-3)
 
 
 def test_the_papers_latent_network_is_of_the_papers_class() -> None:

@@ -87,6 +87,11 @@ def x0_of(x: Tensor, eps: Tensor, level: NoiseLevel) -> Tensor:
     return (x - per_picture(level.sigma, x) * eps) / per_picture(level.alpha, x)
 
 
+def x0_of_v(x: Tensor, v: Tensor, level: NoiseLevel) -> Tensor:
+    """The picture that a guess of the velocity implies: alpha * x - sigma * v."""
+    return per_picture(level.alpha, x) * x - per_picture(level.sigma, x) * v
+
+
 def v_of(x0: Tensor, eps: Tensor, level: NoiseLevel) -> Tensor:
     """Velocity alpha * eps - sigma * x_0 (Salimans and Ho 2022)."""
     return per_picture(level.alpha, x0) * eps - per_picture(level.sigma, x0) * x0

@@ -1,9 +1,6 @@
 """The 3D-aware conditional diffusion model (section 3 of the specification): a denoiser of views that sees the field's rendering.
 
-In `paper` it denoises the picture itself. Here it denoises what a picture differs in from its rendering, in units of r, which is the
-same process at another clock: with y0 = (x0 - render) / r and rho = sigma / (alpha r),
-
-    y = a (x / alpha - render) / r = a y0 + s eps,   a = 1 / sqrt(1 + rho^2),   s = rho a
+In `paper` it denoises the picture itself; here what a picture differs in from its rendering (`priors/residual.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +15,8 @@ from torch.nn import functional as F
 
 from halfseen.common.config import within
 from halfseen.common.errors import UserError
-from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, noised, per_picture, v_of
+from halfseen.priors import residual
+from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, noised, per_picture, v_of, x0_of_v
 from halfseen.priors.networks import unet
 from halfseen.priors.networks.blocks import Block
 from halfseen.priors.schedules import continuous_cosine
@@ -29,8 +27,6 @@ NOISY, TOLD, RENDER, ALPHA = 3, 9, slice(0, 3), 3
 CONDITION, PHOTO = "told", "photo"
 # Pixels of a block of the photo, and blocks of a token, on a side.
 _BLOCK, _TOKEN = 4, 2
-# The noise of a level is not taken to be less than this.
-_LEAST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -110,7 +106,7 @@ def denoiser_of(config: Config, network: nn.Module) -> Denoiser:
         told, photo = cond[CONDITION], cond[PHOTO].expand(len(x), -1, -1, -1)
         y, own = inward(config, x, told, level)
         v = network(y, own.log_snr, told, photo, torch.ones(len(x), device=x.device)).to(x)
-        y0 = per_picture(own.alpha, y) * y - per_picture(own.sigma, y) * v
+        y0 = x0_of_v(y, v, own)
         return outward(config, y0, told)
 
     return denoise
@@ -120,32 +116,17 @@ def inward(config: Config, x: Tensor, told: Tensor, level: NoiseLevel) -> tuple[
     """Noisy pictures as what is denoised, and at which level that is."""
     if not config.residual:
         return x, level
-    own = own_level(config, level)
-    y = (x / per_picture(level.alpha, x) - told[:, RENDER]) / config.residual
-    return per_picture(own.alpha, x) * y, own
+    return residual.inward(x, told[:, RENDER], level, config.residual)
 
 
 def outward(config: Config, y0: Tensor, told: Tensor) -> Tensor:
     """Pictures of what was denoised."""
-    return told[:, RENDER] + config.residual * y0 if config.residual else y0
-
-
-def own_level(config: Config, level: NoiseLevel) -> NoiseLevel:
-    """The level of what is denoised where pictures are at `level`."""
-    if not config.residual:
-        return level
-    rho = (level.sigma / (level.alpha * config.residual)).clamp_min(_LEAST)
-    alpha = (1 + rho**2).rsqrt()
-    return NoiseLevel(alpha, rho * alpha)
+    return residual.outward(y0, told[:, RENDER], config.residual) if config.residual else y0
 
 
 def picture_level(config: Config, own: NoiseLevel) -> NoiseLevel:
-    """The inverse of `own_level`."""
-    if not config.residual:
-        return own
-    ratio = (own.sigma / own.alpha * config.residual).clamp_min(_LEAST)
-    alpha = (1 + ratio**2).rsqrt()
-    return NoiseLevel(alpha, ratio * alpha)
+    """The level of pictures where what is denoised is at a level of its own."""
+    return residual.picture_level(own, config.residual) if config.residual else own
 
 
 def level_at(config: Config, time: Tensor) -> NoiseLevel:

@@ -1,20 +1,25 @@
 """The view-conditioned latent diffusion model (section 3 of the specification): a denoiser of latents that is told what the epipolar
-transformer found of its view.
+transformer found of its view. In `paper` it guesses the noise,
 
     z_t = alpha z_0 + sigma eps,   L = mean |eps_phi(z_t; found) - eps|^2 (k + exp(lambda))^-gamma,   gamma = 1/2, k = 1
+
+In `small` one layer guesses what latents usually are where so much is found, and the network denoises what they differ in from that
+(`priors/residual.py`), all times alike: L = mean |v_phi(y_t; found) - v|^2 + mean |usual(found) - z_0|^2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from halfseen.common.config import within
 from halfseen.common.errors import UserError
-from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, noised, per_picture, x0_of
+from halfseen.priors import residual
+from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, noised, per_picture, v_of, x0_of, x0_of_v
 from halfseen.priors.networks import unet
 from halfseen.priors.schedules import offset_cosine
 
@@ -38,13 +43,17 @@ class Config:
             inside=51 + 4 + 4 + 1, outside=4, widths=(80, 128), blocks=1, attention=(1,), time=128
         )
     )
+    # The usual size of what latents differ in from what they usually are (0: the noise of latents is guessed, as in the released code).
+    residual: float = 0.5
     # Share of samples that are told nothing; and how much what is told counts beyond that (1: just so).
     dropped: float = 0.1
     guidance: float = 1.0
+    # The weight of noise at a level, where noise is guessed.
     gamma: float = 0.5
     shift: float = 1.0
 
     def __post_init__(self) -> None:
+        within("vldm.residual", self.residual, 0, 10)
         within("vldm.dropped", self.dropped, 0, 1)
         within("vldm.guidance", self.guidance, 0, 100)
         if self.unet.inside != self.told + self.latent or self.unet.outside != self.latent:
@@ -64,17 +73,20 @@ class Config:
 PAPER = Config(
     features=256,
     lends=False,
+    residual=0.0,
     unet=unet.Config(inside=260, outside=4, widths=(256, 256, 512, 1024), blocks=4, attention=(3,), heads=8, time=1024),
 )
 
 
 class Vldm(nn.Module):
-    """Noise [B, C, h, w] of noisy latents [B, C, h, w] at log-SNR [B], told [B, told, h, w]."""
+    """Noise, or velocities of what latents differ in, [B, C, h, w] of noisy ones [B, C, h, w] at log-SNR [B], told [B, told, h, w]."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
         self.unet = unet.Unet(config.unet)
+        if config.residual:
+            self.usual = nn.Conv2d(config.told, config.latent, 1)
 
     def forward(self, z: Tensor, log_snr: Tensor, told: Tensor) -> Tensor:
         """See the class."""
@@ -86,29 +98,51 @@ def denoiser_of(config: Config, network: nn.Module) -> Denoiser:
     """The denoiser of latents that a trained network is, guided away from what it guesses when it is told nothing."""
 
     def guess(z: Tensor, level: NoiseLevel, told: Tensor) -> Tensor:
-        eps: Tensor = network(z, level.log_snr, told)
-        return eps.to(z)
+        if not config.residual:
+            return x0_of(z, network(z, level.log_snr, told).to(z), level)
+        usual = _usual(network, told).to(z)
+        y, own = residual.inward(z, usual, level, config.residual)
+        y0 = x0_of_v(y, network(y, own.log_snr, told).to(z), own)
+        return residual.outward(y0, usual, config.residual)
 
     def denoise(x: Tensor, level: NoiseLevel, cond: Mapping[str, Tensor] | None = None) -> Tensor:
         assert cond is not None
         told = cond[CONDITION]
-        eps = guess(x, level, told)
+        clean = guess(x, level, told)
         if config.guidance != 1:
             alone = guess(x, level, torch.zeros_like(told))
-            eps = alone + config.guidance * (eps - alone)
-        return x0_of(x, eps, level).clamp(-MOST, MOST)
+            clean = alone + config.guidance * (clean - alone)
+        return clean.clamp(-MOST, MOST)
 
     return denoise
 
 
+def _usual(network: nn.Module, told: Tensor) -> Tensor:
+    return cast(Callable[[Tensor], Tensor], network.usual)(told)
+
+
 def loss(config: Config, network: nn.Module, clean: Tensor, told: Tensor, noise: Batch) -> Tensor:
-    """The weighted error of the noise, where latents are of the picture: `noise` has `eps` [B, C, h, w], `time` [B] in [0, 1], `there` [B]
-    (0: nothing is told) and `valid` [B, 1, h, w] (0: beyond the photo)."""
+    """What the module says, where latents are of the picture: `noise` has `eps` [B, C, h, w], `time` [B] in [0, 1], `there` [B] (0: nothing
+    is told) and `valid` [B, 1, h, w] (0: beyond the photo)."""
     level = offset_cosine(_LAST_TIME * noise["time"])
     told = told * per_picture(noise["there"], told)
+    if config.residual:
+        return _of_differences(config, network, clean, told, level, noise)
     found = network(noised(clean, noise["eps"], level), level.log_snr, told).float()
     error = ((found - noise["eps"]) * noise["valid"]).square().mean((1, 2, 3))
     return (error * weight(config, level)).mean()
+
+
+def _of_differences(
+    config: Config, network: nn.Module, clean: Tensor, told: Tensor, level: NoiseLevel, noise: Batch
+) -> Tensor:
+    usual = _usual(network, told).float()
+    # What is usual follows latents alone: it is not to make what is left easy to denoise.
+    y0 = (clean - usual.detach()) / config.residual
+    own = residual.own_level(level, config.residual)
+    found = network(noised(y0, noise["eps"], own), own.log_snr, told).float()
+    apart = (found - v_of(y0, noise["eps"], own)).square() + (usual - clean).square()
+    return (apart * noise["valid"]).mean()
 
 
 def weight(config: Config, level: NoiseLevel) -> Tensor:
