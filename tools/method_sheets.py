@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -39,7 +38,7 @@ def main() -> None:
 
 def _row(method: str, capture: Capture, split: Split) -> torch.Tensor:
     """The photo, then from each place what every variant shows and the truth."""
-    photo = _as_photo(capture.select(split.train))
+    photo = capture.select(split.train)
     targets = capture.select(LOOKS)
     shown = [_shown(photo, targets, method, variant) for variant in VARIANTS[method]]
     truth = [_on_white(v.image.read()) for v in targets.views]
@@ -47,11 +46,6 @@ def _row(method: str, capture: Capture, split: Split) -> torch.Tensor:
     for pictures in zip(*shown, truth, strict=True):
         tiles += pictures
     return torch.cat(tiles, 1)
-
-
-def _as_photo(photo: Capture) -> Capture:
-    """Without its depth, which no photo has: the object's middle is the origin, as in the claims."""
-    return replace(photo, views=tuple(replace(v, depth=None) for v in photo.views))
 
 
 def _shown(photo: Capture, targets: Capture, method: str, variant: str) -> list[torch.Tensor]:

@@ -3,7 +3,9 @@ that a denoiser which knows the truth brings a real field there."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
+from typing import Literal, cast
 
 import pytest
 import torch
@@ -12,14 +14,23 @@ from torch import Tensor
 
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.rng import generator
+from halfseen.data import normalise
 from halfseen.data.capture import Capture, PictureArray, View
 from halfseen.fields import samplers, triplane
 from halfseen.fields.optimiser import Adam
 from halfseen.methods.nerfdiff import cdm, distil, frame, looking, object_prior, virtual
-from halfseen.methods.nerfdiff.config import Guidance
+from halfseen.methods.nerfdiff.algorithm import _WAYS, Distillation
+from halfseen.methods.nerfdiff.config import Config, Guidance
 from halfseen.methods.nerfdiff.looking import Looks
+from halfseen.methods.nerfdiff.object_prior import ObjectPrior
+from halfseen.methods.nerfdiff.photo_to_field import PhotoToField
+from halfseen.methods.nerfdiff.training_config import Config as TrainingConfig
 from halfseen.metrics.image import psnr
+from halfseen.poses import framing, one_photo
+from halfseen.priors.contract import Denoiser, eps_of, noised
 from halfseen.priors.schedules import continuous_cosine
+from halfseen.worlds import layouts, sample
+from halfseen.worlds.families import by_name
 from halfseen.worlds.layouts import SRN_FOCAL
 
 SIZE, VIEWS = 24, 6
@@ -119,14 +130,61 @@ def test_a_valid_mask_is_not_taken_for_the_object(seen: tuple[triplane.Triplane,
     assert half(near) < 0.5 * usual
 
 
-def test_an_oracle_brings_a_field_to_the_truth(seen: tuple[triplane.Triplane, Looks, Capture]) -> None:
-    """A denoiser that knows the true views: after every time the field is nearer to them, and in the end as near as a fit comes."""
-    field, looks, _ = seen
+def ball(looks: Looks) -> Tensor:
+    """True views [V, 3, s, s] in [-1, 1] of a ball, which looks the same from everywhere."""
     target = torch.full_like(looks.rendered, 1.0)
     rows = torch.linspace(-1, 1, SIZE)
-    disc = (rows[:, None] ** 2 + rows[None, :] ** 2) < 0.25  # a ball looks the same from everywhere
+    disc = (rows[:, None] ** 2 + rows[None, :] ** 2) < 0.25
     for channel, value in enumerate((-0.6, 0.2, 0.7)):
         target[:, channel][:, disc] = value
+    return target
+
+
+def apart(field: triplane.Triplane, looks: Looks, target: Tensor) -> float:
+    """PSNR of a field's renderings."""
+    shown = looking.rendered(field, looks, whole=True).movedim(1, -1)
+    return psnr((shown.flatten(0, 2) + 1) / 2, (target.movedim(1, -1).flatten(0, 2) + 1) / 2)
+
+
+@pytest.mark.parametrize("way", ["sample-then-fit", "sds"])
+def test_other_ways_bring_a_field_to_the_truth_too(
+    seen: tuple[triplane.Triplane, Looks, Capture], way: Literal["sample-then-fit", "sds"]
+) -> None:
+    """With a denoiser that knows the true views; away from them where it knows their opposites."""
+    field, looks, _ = seen
+    target = ball(looks)
+    looks = replace(looks, photo=target[:1])
+    cfg = Config(steps=120, refine=0.0, way=way, guidance=replace(GUIDANCE, times=4, on_object=0.5, pin_source=False))
+    gains = []
+    for known in (target, -target):
+        some = copy.deepcopy(field)
+        views = distil.start(looking.rendered(some, looks), cfg.guidance, generator(0, "ways"))
+        going = Distillation(some, Adam(some.parameter_groups()), some.planes.detach().clone(), looks, views)
+        oracle = cast(Denoiser, lambda x, level, cond=None, known=known: known[: len(x)])
+        prior = ObjectPrior(TrainingConfig(), cast(PhotoToField, None), oracle, torch.device("cpu"))
+        before = apart(some, looks, target)
+        for _ in _WAYS[way](going, prior, cfg, 0, 0):
+            pass
+        gains.append(apart(some, looks, target) - before)
+    assert gains[0] > 4, gains
+    assert gains[1] < 0, gains
+
+
+def test_the_step_of_score_distillation_is_its_gradient() -> None:
+    """w (eps_phi - eps) with w = sigma / alpha is what half the squared distance to the guess has."""
+    image = torch.rand(1, 3, 4, 4, generator=generator(0, "image")).requires_grad_()
+    eps, guess = (torch.randn(1, 3, 4, 4, generator=generator(i, "sds")) for i in (1, 2))
+    level = continuous_cosine(torch.tensor([0.4]))
+    noisy = noised(image.detach(), eps, level)
+    wanted = float(level.sigma / level.alpha) * (eps_of(noisy, guess, level) - eps)
+    (0.5 * (image - guess).square().sum()).backward()
+    torch.testing.assert_close(image.grad, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_an_oracle_brings_a_field_to_the_truth(seen: tuple[triplane.Triplane, Looks, Capture]) -> None:
+    """A denoiser that knows the true views: after every time the field is nearer to them, and in the end as near as a fit comes."""
+    field, looks = copy.deepcopy(seen[0]), seen[1]
+    target = ball(looks)
     blind = replace(looks, photo=target[:1])
     optimiser = Adam(field.parameter_groups())
     cfg = replace(GUIDANCE, on_object=0.5)
@@ -135,8 +193,7 @@ def test_an_oracle_brings_a_field_to_the_truth(seen: tuple[triplane.Triplane, Lo
         return looking.rendered(field, blind, shown=target)
 
     def score() -> float:
-        shown = looking.rendered(field, blind, whole=True).movedim(1, -1)
-        return psnr((shown.flatten(0, 2) + 1) / 2, (target.movedim(1, -1).flatten(0, 2) + 1) / 2)
+        return apart(field, blind, target)
 
     views = distil.start(render(), cfg, generator(0, "oracle"))
     scores = [score()]
@@ -150,3 +207,45 @@ def test_an_oracle_brings_a_field_to_the_truth(seen: tuple[triplane.Triplane, Lo
         scores.append(score())
     assert scores == sorted(scores), scores
     assert scores[-1] > scores[0] + 6, scores
+
+
+@pytest.mark.parametrize("number", [10, 64, 150])
+def test_the_upright_of_a_photos_world_is_the_virtual_cameras_own(number: int) -> None:
+    """A posed photo from 3, 23 or 52 degrees above: cameras around it stand on the same floor and are level, as in training."""
+    capture = sample.capture(by_name("chairs"), 3, layout="srn-test", views=251, size=(16, 16)).select([number])
+    photo = one_photo.as_photo(capture)
+    box = framing.measure(photo).to_box
+    boxed = normalise.move(photo, box)
+    wanted, found = photo.cameras().centres[0], boxed.cameras().centres[0]
+    assert float(found[2] / found.norm()) == pytest.approx(float(wanted[2] / wanted.norm()), abs=1e-6)
+    cameras = virtual.around(boxed.cameras(), "train-like", 24, 0)
+    here = box.inverse().cameras(cameras)
+    assert float(here.c2w[:, 2, 0].abs().max()) < 1e-6, "their x axes are level"
+    assert float(here.centres[:, 2].min()) > 0, "none stands below the floor"
+
+
+def test_cameras_that_are_level_about_no_axis_are_upright_about_their_own() -> None:
+    tilted = looking_from((1.1, -1.4, 0.8))
+    assert torch.allclose(normalise.up_axis(tilted), torch.tensor([0.0, 0.0, 1.0]).to(tilted.c2w))
+    rolled = replace(tilted, c2w=tilted.c2w.clone())
+    turn = torch.tensor([[0.9, -(0.19**0.5), 0.0], [0.19**0.5, 0.9, 0.0], [0.0, 0.0, 1.0]]).to(rolled.c2w)
+    rolled.c2w[0, :3, :3] = rolled.c2w[0, :3, :3] @ turn
+    assert torch.allclose(normalise.up_axis(rolled), rolled.up[0])
+
+
+@pytest.mark.parametrize("depth", [True, False])
+def test_what_a_photo_shows_does_not_move_the_middle_of_the_object(depth: bool) -> None:
+    capture = sample.capture(by_name("cars"), 3, layout="hemisphere", views=2, size=(16, 16)).select([0])
+    focus = -torch.tensor(by_name("cars").stage(3).focus, dtype=torch.float64)
+    capture = normalise.move(capture, Similarity(1.0, torch.eye(3, dtype=torch.float64), focus))
+    if not depth:
+        capture = replace(capture, views=tuple(replace(v, depth=None) for v in capture.views))
+    frame = framing.measure(one_photo.as_photo(capture))
+    assert frame.source.startswith("the origin of its file")
+    assert float(frame.focus.norm()) == 0
+
+
+def test_views_from_all_around_are_asked_for_where_a_prior_learned_from_them() -> None:
+    source = looking_from((1.1, -1.4, 0.8), SIZE)
+    heights = virtual.around(source, "train-like", 24, 0, layouts.SPHERE).centres[:, 2]
+    assert int((heights < 0).sum()) == 12

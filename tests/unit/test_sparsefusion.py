@@ -22,8 +22,8 @@ from halfseen.methods.sparsefusion.epipolar import Query
 from halfseen.methods.sparsefusion.training import SparseFusionTask
 from halfseen.methods.sparsefusion.training_config import Config as TrainingConfig
 from halfseen.metrics.edges import edges
-from halfseen.priors import samplers, schedules
-from halfseen.priors.contract import NoiseLevel, eps_of, noised, v_of
+from halfseen.priors import residual, samplers, schedules
+from halfseen.priors.contract import NoiseLevel, eps_of, level_from_log_snr, noised, v_of
 from halfseen.priors.networks import autoencoder, kl_f8, pyramid
 
 SMALL = replace(
@@ -299,8 +299,8 @@ def test_noise_is_learned_with_the_papers_weight(time: float) -> None:
     clean, told = torch.zeros(512, 4, 4, 4), torch.zeros(512, config.told, 4, 4)
 
     class Nothing(torch.nn.Module):
-        def forward(self, z: Tensor, log_snr: Tensor, told: Tensor) -> Tensor:
-            return 0 * z
+        def forward(self, z: Tensor, log_snr: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
+            return 0 * z, 0 * z
 
     level = schedules.offset_cosine(torch.tensor([0.999 * time]))
     snr = float((level.alpha / level.sigma) ** 2)
@@ -314,9 +314,9 @@ def test_what_is_dropped_is_nothing_and_guidance_counts_what_is_told() -> None:
     seen = []
 
     class Adds(torch.nn.Module):
-        def forward(self, z: Tensor, log_snr: Tensor, told: Tensor) -> Tensor:
+        def forward(self, z: Tensor, log_snr: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
             seen.append(told)
-            return told[:, :4]
+            return told[:, :4], 0 * z
 
     clean, told = torch.zeros(2, 4, 4, 4), torch.full((2, config.told, 4, 4), 0.5)
     vldm.loss(config, Adds(), clean, told, latent_noise(2, 0.5, 0.0))
@@ -332,13 +332,11 @@ def test_what_is_dropped_is_nothing_and_guidance_counts_what_is_told() -> None:
 class Differs(torch.nn.Module):
     """Knows that latents are 2 more than the first channel that is told, which it takes for what is usual."""
 
-    def usual(self, told: Tensor) -> Tensor:
-        return told[:, :1].expand(-1, 4, -1, -1)
-
-    def forward(self, y: Tensor, log_snr: Tensor, told: Tensor) -> Tensor:
-        own = NoiseLevel(torch.sigmoid(log_snr).sqrt(), torch.sigmoid(-log_snr).sqrt())
+    def forward(self, z: Tensor, log_snr: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
+        usual = told[:, :1].expand(-1, 4, -1, -1)
+        y, own = residual.inward(z, usual, level_from_log_snr(log_snr), 0.5)
         y0 = torch.full_like(y, 4.0)
-        return v_of(y0, eps_of(y, y0, own), own)
+        return v_of(y0, eps_of(y, y0, own), own), usual
 
 
 @pytest.mark.parametrize("time", [0.05, 0.5, 0.95])

@@ -171,7 +171,8 @@ Held-out numbers ({data.held_out}):
 |---|---|
 {held}
 
-Licence: as the package. To repeat: `halfseen prior train {chosen.name} --out folder --set loop.steps={config["config"]["loop"]["steps"]}` with the other settings of `config.json`;
+Licence: as the package. To repeat: `halfseen prior train {chosen.name} --out folder --set loop.steps={config["config"]["loop"]["steps"]}` with the other settings of `config.json`,
+beginning with a network of an earlier stage where `stage` says that it stays as it is (`--begin`);
 to go on from here: add `--begin` with the folder of these weights (or, of a shipped prior, its name) and more steps.
 """
 

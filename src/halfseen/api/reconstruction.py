@@ -22,7 +22,6 @@ from halfseen.api.requests import (
     method_for,
     request_of,
 )
-from halfseen.cameras.similarity import Similarity
 from halfseen.common import config as configs
 from halfseen.common.errors import UserError, quote
 from halfseen.common.log import logger
@@ -131,7 +130,7 @@ def _create(
     selected.cameras()
     loaded = loading.load(selected, request.max_size)
     if method.one_photo:
-        loaded = one_photo.before_its_rim(loaded)
+        loaded = one_photo.as_photo(loaded)
     _check_masks(loaded)
     cfg = method_config(method, request, loaded)
     for name in method.priors_of(cfg):
@@ -140,9 +139,8 @@ def _create(
     method.warm_up(cfg, loaded, device, on_compile)
     frame = framing.measure(loaded)
     if budget is not None:
-        most = request.steps or _MOST_STEPS
-        boxed, to_user = normalise.move(loaded, frame.to_box), frame.to_box.inverse()
-        steps = min(most, _within_budget(method, cfg, boxed, to_user, device, budget))
+        steps, loaded = _within(budget, method, cfg, loaded, frame, device)
+        steps = min(request.steps or _MOST_STEPS, steps)
         # What a method makes of its number of steps is made of this one.
         cfg = method_config(method, replace(request, steps=steps), loaded)
     document = describe(method, request, cfg, frame, split, selected, loaded)
@@ -195,14 +193,19 @@ def targets_setting(method: Method, path: Path, capture: Capture) -> str:
     return f"{TARGETS}={json.dumps(creeping.of(cameras))}"
 
 
-def _within_budget(
-    method: Method, cfg: Any, boxed: Capture, to_user: Similarity, device: torch.device, budget: float
-) -> int:
-    """As many steps as the budget (seconds) allows on this machine."""
+def _within(
+    budget: float, method: Method, cfg: Any, loaded: Capture, frame: Frame, device: torch.device
+) -> tuple[int, Capture]:
+    """As many steps as the budget (seconds) allows on this machine; the capture says so where it allows none."""
     if not budget > 0:
         raise UserError("--budget is too small", got=f"{budget:g} s", accepted="more than 0", do="Write --budget 5m.")
-    estimate = method.estimate(boxed, to_user, cfg, device)
-    return max(LEAST_STEPS, int(cfg.steps * (budget - estimate.before) / (estimate.seconds - estimate.before)))
+    estimate = method.estimate(normalise.move(loaded, frame.to_box), frame.to_box.inverse(), cfg, device)
+    left = budget - estimate.before
+    if left < 0:
+        loaded = loaded.noted(
+            f"the budget of {budget:.0f} s is less than the {estimate.before:.0f} s before the first step: it takes longer"
+        )
+    return max(LEAST_STEPS, int(cfg.steps * left / (estimate.seconds - estimate.before))), loaded
 
 
 def _check_masks(capture: Capture) -> None:

@@ -58,7 +58,9 @@ def device_named(name: str) -> torch.device:
 
 
 def default_out(name: str, method: str, capture: Capture) -> Path:
-    """Where a run lies if nobody says: by the capture's name, and by the method that `auto` stands for."""
+    """Where a run lies if nobody says: by the capture's name (a single photo's own), and by the method that `auto` stands for."""
+    if len(capture) == 1 and not capture.posed:
+        name = Path(capture.views[0].name).stem
     return Path("runs") / f"{name}-{method_for(method, capture).name}"
 
 

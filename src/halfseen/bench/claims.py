@@ -165,11 +165,11 @@ def _fitted(cell: Cell, captures: Path | None, on_compile: OnCompile) -> Fitted:
     step = max(1, min(settings.every, len(split.test) // settings.least))
     inputs = loading.load(capture.select(split.train), settings.size)
     if objects.known(cell.scene):
-        # Where an object's middle is, a photo's depth does not say: its camera's distance from the origin does.
+        # Photos have no depth, which worlds and meshes come with.
         inputs = replace(inputs, views=tuple(replace(v, depth=None) for v in inputs.views))
     method = rows.METHODS[cell.row.method]
     if method.one_photo:
-        inputs = one_photo.before_its_rim(inputs)
+        inputs = one_photo.as_photo(inputs)
     cfg = method.resolve(rows.config_of(cell.row, settings.steps), inputs, rows.field_of(cell.row))
     method.warm_up(cfg, inputs, torch.device("cpu"), on_compile)
     frame = framing.measure(inputs)

@@ -1,7 +1,7 @@
 """One rule that puts every scene into the box [-1, 1]^3, whatever its scale.
 
     origin  the point that the cameras look at
-    +z      the mean up direction of the cameras
+    +z      the direction that the cameras were held upright about
     size    a typical camera sees, at the origin's depth, just the width (or height) of the box
 
 Where axes are parallel and meet nowhere, the depth that the files state decides the origin, failing that a depth that was measured
@@ -25,6 +25,9 @@ from halfseen.data.capture import Capture, Depth, Points
 
 # Axes meet reliably when their mean squared sine exceeds this (about 3 degrees between axes).
 MIN_AXES_SPREAD = 0.003
+# Cameras are level about an axis of the files' frame when their x axes leave the right angle to it by no more than this (a sine), and each
+# camera's own up is nearer to it than to its opposite.
+MAX_TILT = 1e-3
 # x axes fix the up direction when their second spread exceeds the smallest by this (0.5 is a full ring of level cameras).
 MIN_LEVEL_SPREAD = 0.1
 # With parallel axes and no stated depth, the scene is taken to lie this many camera spacings away.
@@ -73,7 +76,8 @@ def of_box(to_box: Similarity, cameras: Cameras, source: str) -> Frame:
 def up_axis(cameras: Cameras) -> Tensor:
     """The direction [3] that photographers held up: at right angles to the cameras' x axes, which people keep level.
 
-    Where all x axes agree (forward-facing), that leaves a whole plane, and the mean up direction of the cameras decides.
+    Where all x axes agree (forward-facing, a single camera), that leaves a whole plane: an axis of the files' frame that all cameras are
+    level about decides, and where there is none the mean up direction of the cameras.
     """
     mean = torch.nn.functional.normalize(cameras.up.mean(0), dim=0)
     if float(mean.norm()) == 0:
@@ -81,9 +85,18 @@ def up_axis(cameras: Cameras) -> Tensor:
     right = cameras.c2w[:, :3, 0]
     values, vectors = torch.linalg.eigh(right.T @ right / len(cameras))
     if float(values[1] - values[0]) < MIN_LEVEL_SPREAD:
-        return mean
+        return _level_about(cameras, mean)
     up = vectors[:, 0]
     return up if float(up @ mean) > 0 else -up
+
+
+def _level_about(cameras: Cameras, mean: Tensor) -> Tensor:
+    """The axis of the files' frame that all cameras are level about, the nearest to their mean up direction; or that."""
+    axes = torch.cat([torch.eye(3), -torch.eye(3)]).to(mean)
+    tilt = (cameras.c2w[:, :3, 0].to(mean) @ axes.T).abs().amax(0)
+    upright = (cameras.up.to(mean) @ axes.T).amin(0) > MAX_TILT
+    level = axes[(tilt <= MAX_TILT) & upright]
+    return mean if len(level) == 0 else level[int((level @ mean).argmax())]
 
 
 def move(capture: Capture, to: Similarity) -> Capture:
@@ -129,7 +142,7 @@ def _focus(capture: Capture, cameras: Cameras, measured: float | None) -> tuple[
         # Views of a room can look past one another and meet in mid-air: what is known of depth has the last word.
         if met and (depth is None or depth[0] <= MAX_DISAGREEMENT * float(ahead.median())):
             return point, "where the optical axes meet"
-    if len(cameras) == 1 and depth is None and _sees_origin(cameras):
+    if len(cameras) == 1 and depth is None and sees_origin(cameras):
         return cameras.c2w.new_zeros(3), "the origin of its file, which the camera sees"
     centre = cameras.centres.mean(0)
     forward = torch.nn.functional.normalize(cameras.forward.mean(0), dim=0)
@@ -156,7 +169,7 @@ def known_depth(capture: Capture) -> tuple[float, str] | None:
     return None
 
 
-def _sees_origin(camera: Cameras) -> bool:
+def sees_origin(camera: Cameras) -> bool:
     """Whether the origin lies in the picture of a batch-of-one camera."""
     pixels, z = rays.project(camera, camera.c2w.new_zeros(1, 3))
     return bool(rays.in_frame(camera, pixels, z)[0, 0])

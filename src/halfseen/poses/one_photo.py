@@ -14,8 +14,8 @@ from torch import Tensor
 from halfseen.cameras import cameras as cams
 from halfseen.cameras import paths
 from halfseen.cameras.cameras import Cameras
-from halfseen.cameras.rotations import rotation_between
 from halfseen.common.errors import UserError
+from halfseen.data import normalise
 from halfseen.data.capture import Capture, Picture, View
 from halfseen.images import color
 from halfseen.poses import foreground
@@ -59,9 +59,18 @@ def posed(capture: Capture, fov: float | None, distance: float | None) -> Captur
     return replace(capture, views=(kept,), mask_role="object", background=color.WHITE).noted(*notes)
 
 
-def before_its_rim(loaded: Capture) -> Capture:
-    """Views of which nothing tells what is behind the object, as after `loading.load`: what is behind is taken to be the mean colour of the
-    first photo's rim, as it is in training (CLEVR's floor)."""
+def as_photo(loaded: Capture) -> Capture:
+    """One photo of an object as it is used, after `loading.load`: where an object's middle is, the depth of what it shows does not say; the
+    origin does, if the camera sees it. Of views of which nothing tells what is behind, that is taken to be the mean colour of the first
+    photo's rim, as it is in training (CLEVR's floor)."""
+    if len(loaded) == 1 and normalise.sees_origin(loaded.cameras()):
+        view = replace(loaded.views[0], depth=None, near_far=None)
+        loaded = replace(loaded, views=(view,), points=None)
+    if len(loaded) > 1:
+        first = loaded.views[0].name
+        loaded = loaded.noted(
+            f"{first} alone is looked at; {len(loaded) - 1} more photos count where photos refine the result, if at all"
+        )
     if loaded.background is not None:
         return loaded
     red, green, blue = color.rim(loaded.views[0].image.read()[..., :3]).tolist()
@@ -88,14 +97,28 @@ def _camera(view: View, mask: Picture | None, angle: float, away: float) -> Came
     what = "transparency of the photo" if mask is None else "mask"
     ray = _middle(coverage, width, height, what) - torch.tensor([width / 2, height / 2], dtype=torch.float64)
     towards = torch.nn.functional.normalize(torch.cat([ray / focal, torch.ones(1, dtype=torch.float64)]), dim=0)
-    height_angle = math.radians(_ELEVATION)
-    eye = away * torch.tensor([[math.cos(height_angle), 0.0, math.sin(height_angle)]], dtype=torch.float64)
-    up = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
-    straight = paths.look_at(eye, torch.zeros_like(eye), up)[0]
-    c2w = straight.clone()
-    # What is seen along `towards` must be seen along the straight camera's axis.
-    c2w[:3, :3] = straight[:3, :3] @ rotation_between(towards, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
+    c2w = _level(towards, math.radians(_ELEVATION), away)
     return cams.make(c2w, (focal, focal, width / 2, height / 2), (width, height))
+
+
+def _level(towards: Tensor, elevation: float, away: float) -> Tensor:
+    """The pose [4, 4] of a level camera so far `away` from the origin and so high above it, which it sees along `towards` [3] of its own
+    frame: turned down until that ray falls as it must, and then about z."""
+    x, y, z = towards.tolist()
+    # Far to the side of a very wide photo no level camera sees anything so steeply.
+    elevation = min(elevation, math.asin(math.hypot(y, z)))
+    down = math.asin(math.sin(elevation) / math.hypot(y, z)) - math.atan2(y, z)
+    ahead = z * math.cos(down) - y * math.sin(down)
+    about = math.atan2(x, ahead)
+    eye = torch.tensor([math.cos(elevation), 0.0, math.sin(elevation)], dtype=torch.float64)
+    forward = torch.tensor([-math.cos(down), 0.0, -math.sin(down)], dtype=torch.float64)
+    turn = torch.eye(3, dtype=torch.float64)
+    turn[:2, :2] = turn.new_tensor([[math.cos(about), -math.sin(about)], [math.sin(about), math.cos(about)]])
+    up = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    pose = paths.look_at(torch.zeros(1, 3, dtype=torch.float64), forward[None], up)[0]
+    pose[:3, :3] = turn @ pose[:3, :3]
+    pose[:3, 3] = away * eye
+    return pose
 
 
 def _middle(coverage: Tensor, width: int, height: int, what: str) -> Tensor:

@@ -102,6 +102,11 @@ def score_of(x: Tensor, x0: Tensor, level: NoiseLevel) -> Tensor:
     return -eps_of(x, x0, level) / per_picture(level.sigma, x)
 
 
+def level_from_log_snr(log_snr: Tensor) -> NoiseLevel:
+    """The variance-preserving level of a log-SNR."""
+    return NoiseLevel(torch.sigmoid(log_snr).sqrt(), torch.sigmoid(-log_snr).sqrt())
+
+
 def level_from_sigma(sigma: Tensor) -> NoiseLevel:
     """The variance-preserving level of a sigma in (0, 1): alpha^2 + sigma^2 = 1."""
     return NoiseLevel(torch.sqrt(1 - sigma.double() ** 2).to(sigma), sigma)

@@ -21,6 +21,8 @@ from halfseen.common.rng import derive_seed
 # SRN's camera: focal length in picture widths (525 / 512), and the number of random training views.
 SRN_FOCAL = 525.0 / 512.0
 SRN_VIEWS = 50
+# Sines of elevations of views all around, and of those from above.
+SPHERE, HEMISPHERE = (-0.999, 0.999), (0.02, 0.98)
 # Elevation range of photos that people take of things (degrees).
 _HAND_HELD = (5.0, 50.0)
 # The rig of three cameras: half the angle between the outer ones (degrees), spacing in metres.
@@ -76,13 +78,13 @@ def orbit(stage: Stage, count: int, size: tuple[int, int], seed: int) -> Cameras
 def sphere(stage: Stage, count: int, size: tuple[int, int], seed: int) -> Cameras:
     """Random directions over the whole sphere, as SRN's training views."""
     rng = _rng(seed, "sphere")
-    return _around(stage, _unit(rng.random(count) * 2 * np.pi, np.arcsin(rng.uniform(-0.999, 0.999, count))), size)
+    return _around(stage, _unit(rng.random(count) * 2 * np.pi, np.arcsin(rng.uniform(*SPHERE, count))), size)
 
 
 def hemisphere(stage: Stage, count: int, size: tuple[int, int], seed: int) -> Cameras:
     """Random directions over the upper half."""
     rng = _rng(seed, "hemisphere")
-    return _around(stage, _unit(rng.random(count) * 2 * np.pi, np.arcsin(rng.uniform(0.02, 0.98, count))), size)
+    return _around(stage, _unit(rng.random(count) * 2 * np.pi, np.arcsin(rng.uniform(*HEMISPHERE, count))), size)
 
 
 def srn_test(stage: Stage, count: int, size: tuple[int, int], seed: int) -> Cameras:

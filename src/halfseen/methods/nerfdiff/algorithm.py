@@ -12,6 +12,7 @@ sample-then-fit  every view sampled alone, then fitted        pixelnerf       th
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,6 +40,7 @@ from halfseen.methods.photometric.lessons import Lesson
 from halfseen.priors import samplers
 from halfseen.priors.contract import Denoiser, NoiseLevel, noised
 from halfseen.runs.snapshot import Knobs, Snapshot, State
+from halfseen.worlds import layouts
 
 # Groups of a checkpoint: the virtual views, what the denoiser is told of them, what the refinement learns from, and numbers that are told.
 _VIEWS, _LOOKS, _LESSON, _TOLD = "views", "looks", "lesson", "told"
@@ -55,6 +57,7 @@ class Distillation:
     first: Tensor  # W0
     looks: Looks
     views: Views
+    agreement: dict[str, float] = dataclasses.field(default_factory=dict)  # in the end
 
 
 def reconstruct(
@@ -84,13 +87,16 @@ def reconstruct(
         # What the denoiser is told is rendered as in training, from planes as the network gives them.
         native = replace(cfg.fit.triplane, side=prior.config.size)
         told = None if tensors else object_prior.predicted(prior, shown, to_user, native)
-        going = _begin(field, told, shown, capture, cfg, seed, tensors)
+        going = _begin(prior, field, told, shown, capture, cfg, seed, tensors)
         yield from _WAYS[cfg.way](going, prior, cfg, seed, done)
+        if cfg.refined == 0:
+            return
         tensors = _given(going, prior, cfg, seed)
     yield from _refined(capture, to_user, cfg, seed, device, done, tensors)
 
 
 def _begin(
+    prior: ObjectPrior,
     field: Triplane,
     predicted: Field | None,
     shown: object_prior.Shown,
@@ -107,7 +113,8 @@ def _begin(
         looks = looking.restored(tensors[_LOOKS], shown)
         return Distillation(field, optimiser, tensors["first"]["planes"].to(first), looks, Views(**here))
     standing = shown.camera.to(torch.device("cpu"))
-    cameras = virtual.around(standing, cfg.guidance.layout, cfg.guidance.views, seed).to(shown.camera.c2w)
+    heights = layouts.SPHERE if prior.config.layout == "sphere" else layouts.HEMISPHERE
+    cameras = virtual.around(standing, cfg.guidance.layout, cfg.guidance.views, seed, heights).to(shown.camera.c2w)
     assert predicted is not None
     looks = looking.of(predicted, cameras, shown, capture)
     views = distil.start(looks.rendered, cfg.guidance, generator(seed, "nerfdiff/noise"))
@@ -210,26 +217,29 @@ def _snapshot(
         }
 
     panels = partial(looking.panels, going.looks, going.views)
-    facts = _agreement(going, prior, cfg, seed) if step == cfg.distilled else {}
-    return Snapshot(step, cfg.steps_in_all, "distil", going.field, losses, state, panels, facts=facts)
+    if step == cfg.distilled:
+        going.agreement = _agreement(going, prior, cfg, seed)
+    return Snapshot(step, cfg.steps_in_all, "distil", going.field, losses, state, panels, facts=going.agreement)
 
 
 def _agreement(going: Distillation, prior: ObjectPrior, cfg: Config, seed: int) -> dict[str, float]:
     """What views differ in from the field's renderings of them: `residual`, the last targets, which are little else than renderings where
     blends are whole and times end near 0; `residual_anew`, guesses from fresh noise at half of the time, which doubt what does not look
-    like an object."""
+    like an object. Score distillation has no targets of one time."""
     shown = looking.rendered(going.field, going.looks, whole=True)
     level = cdm.levels(prior.config.cdm, _HALFWAY, _HALFWAY, 1)[0].to(prior.device).expand(len(shown))
     eps = torch.randn(shown.shape, generator=generator(seed, "nerfdiff/anew")).to(shown)
     guess = _denoise(going, prior, cfg)(noised(shown, eps, level), level).clamp(-1, 1)
-    pairs = {"residual": going.views.targets, "residual_anew": guess}
+    pairs = {"residual_anew": guess} | ({} if cfg.way == "sds" else {"residual": going.views.targets})
     return {k: float((v - shown).square().mean()) for k, v in pairs.items()}
 
 
 def _given(going: Distillation, prior: ObjectPrior, cfg: Config, seed: int) -> State:
     """What the refinement begins with: the distilled planes, and renderings of them to learn from; and what is told of it."""
     lesson = looking.lesson(going.field, going.looks, cfg.lessons)
-    told = {k: torch.tensor(v, dtype=torch.float64) for k, v in _agreement(going, prior, cfg, seed).items()}
+    # A start that ended with the distillation left no numbers.
+    known = going.agreement or _agreement(going, prior, cfg, seed)
+    told = {k: torch.tensor(v, dtype=torch.float64) for k, v in known.items()}
     return {**fit.begun(going.field), _LESSON: lesson.to_plain(), _TOLD: told}
 
 
@@ -243,8 +253,6 @@ def _refined(
     tensors: State | None,
 ) -> Generator[Snapshot, Knobs | None, None]:
     """The photo at its own size, beside renderings of what was distilled: the planes go on, any other field begins here."""
-    if cfg.refined == 0:
-        return
     start = max(done - cfg.distilled, 0)
     lesson = lessons.restored(tensors, _LESSON)
     assert lesson is not None

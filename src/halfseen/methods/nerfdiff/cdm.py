@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from halfseen.common.config import within
 from halfseen.common.errors import UserError
 from halfseen.priors import residual
-from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, noised, per_picture, v_of, x0_of_v
+from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, level_from_log_snr, noised, per_picture, v_of, x0_of_v
 from halfseen.priors.networks import unet
 from halfseen.priors.networks.blocks import Block
 from halfseen.priors.schedules import continuous_cosine
@@ -131,8 +131,7 @@ def picture_level(config: Config, own: NoiseLevel) -> NoiseLevel:
 
 def level_at(config: Config, time: Tensor) -> NoiseLevel:
     """The level of what is denoised at times [B] in [0, 1]: the cosine schedule, shifted by the bias."""
-    log_snr = continuous_cosine(time.double()).log_snr + config.bias
-    return NoiseLevel(torch.sigmoid(log_snr).sqrt().to(time), torch.sigmoid(-log_snr).sqrt().to(time))
+    return level_from_log_snr(continuous_cosine(time.double()).log_snr + config.bias).to(time)
 
 
 def levels(config: Config, first: float, last: float, count: int) -> list[NoiseLevel]:

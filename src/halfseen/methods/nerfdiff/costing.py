@@ -38,12 +38,16 @@ def estimate(
 def _distilling(
     reconstruct: Reconstruct, capture: Capture, to_user: Similarity, cfg: Config, device: torch.device
 ) -> tuple[float, float]:
-    """(seconds of looks and of renderings of all views, which are as many whatever the steps; seconds of a step)."""
+    """(seconds of the prediction, and of looks and renderings of all views, which are as many whatever the steps; seconds of a step)."""
     guidance = replace(cfg.guidance, times=_TIMES, views=min(_VIEWS, cfg.guidance.views))
     more = cfg.guidance.views / guidance.views
     # Looks are timed where they stand apart: in Algorithm 1. Score distillation looks at every step.
     every = cfg.way == "sds"
     trial = replace(cfg, way="sds" if every else "ngd", guidance=guidance, steps=_TIMES * _EACH, refine=0.0)
+    began = time.perf_counter()
+    for _ in reconstruct(capture, to_user, replace(trial, way="none"), 0, device=device):
+        pass
+    once = time.perf_counter() - began
     began = time.perf_counter()
     marks = []
     for _ in reconstruct(capture, to_user, trial, 0, device=device):
@@ -52,7 +56,7 @@ def _distilling(
     step = (marks[_EACH - 1] - marks[0]) / (_EACH - 1)
     each_time = max(0.0, marks[_EACH] - marks[_EACH - 1] - step)
     times = 0 if every else cfg.guidance.times
-    return more * (max(0.0, marks[0] - began - step) + times * each_time), step
+    return once + more * (max(0.0, marks[0] - began - once - step) + times * each_time), step
 
 
 def _refining(capture: Capture, to_user: Similarity, cfg: Config, device: torch.device) -> Estimate:

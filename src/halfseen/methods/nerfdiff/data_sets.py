@@ -89,7 +89,7 @@ def _listed(order: Folder) -> Listed:
         return Listed(len(lights), lambda n: abo.read(lights[n]))
     meshes = user_meshes.find(folder)
     if meshes:
-        return Listed(len(meshes), lambda n: _of_mesh(meshes[n], order))
+        return Listed(len(meshes), lambda n: _of_mesh(meshes[n], order, n))
     raise UserError(
         f"{quote(order.path)} holds no objects",
         got="none of the known layouts",
@@ -98,11 +98,12 @@ def _listed(order: Folder) -> Listed:
     )
 
 
-def _of_mesh(path: Path, order: Folder) -> Capture:
-    """A user's mesh, photographed."""
+def _of_mesh(path: Path, order: Folder, number: int) -> Capture:
+    """A user's mesh, photographed; each from other places where it is to be learned from."""
     views = order.views if order.only is None else max(order.only) + 1
+    seed = number if order.only is None else 0
     loaded = user_meshes.load(path)
-    return sample.shoot_model(loaded.model, order.layout, views, (order.size, order.size), 0).capture
+    return sample.shoot_model(loaded.model, order.layout, views, (order.size, order.size), seed).capture
 
 
 def _shown(view: View, size: int, capture: Capture) -> View:

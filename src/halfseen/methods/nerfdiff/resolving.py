@@ -70,5 +70,12 @@ def notes_of(cfg: Config) -> tuple[str, ...]:
 def with_prior(cfg: Config, role: str, name: str, weight: float | None) -> Config:
     """The config with another prior; a weight is the blend of the guidance."""
     del role
+    if weight is not None and (cfg.way != "ngd" or cfg.guidance.gamma is not None):
+        raise UserError(
+            "the prior's weight is the blend of the guidance, which this reconstruction has none of",
+            got=f"weight {weight:g}, way {cfg.way}" + ("" if cfg.guidance.gamma is None else ", guidance.gamma"),
+            accepted="a weight with the variant ngd, blended by guidance.blend",
+            do=f"Write --prior object={name}.",
+        )
     guidance = cfg.guidance if weight is None else replace(cfg.guidance, blend=weight)
     return replace(cfg, prior=name, guidance=guidance)

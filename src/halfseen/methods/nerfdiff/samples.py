@@ -96,16 +96,10 @@ def from_plain(plain: Mapping[str, Tensor]) -> Posed:
     )
 
 
-def first(sample: Posed, count: int) -> Posed:
-    """The sample with its first few targets alone."""
-    depth = None if sample.depth is None else sample.depth[:count]
-    return replace(
-        sample,
-        rgb=sample.rgb[:count],
-        mask=sample.mask[:count],
-        cameras=sample.cameras[:count],
-        depth=depth,
-    )
+def part(sample: Posed, which: slice) -> Posed:
+    """The sample with some of its targets alone."""
+    depth = None if sample.depth is None else sample.depth[which]
+    return replace(sample, rgb=sample.rgb[which], mask=sample.mask[which], cameras=sample.cameras[which], depth=depth)
 
 
 def mirrored(sample: Posed) -> Posed:

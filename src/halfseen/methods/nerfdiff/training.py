@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from halfseen.common.errors import UserError
 from halfseen.common.rng import generator
 from halfseen.fields import batched
 from halfseen.fields.batched import Many
@@ -56,16 +57,18 @@ class NerfDiffTask:
         share = float(torch.rand((), generator=rng))
         views = self._objects.draw(position, share)
         more = cfg.carving_views if self._carves else 0
-        whole = self._posed(views, max(cfg.targets, min(more, len(views.rgb) - 1)), rng)
-        sample = samples.first(whole, cfg.targets)
+        joint = cfg.stage == "joint"
+        whole = self._posed(views, max(cfg.targets, min(more, len(views.rgb) - 1)) + joint, rng)
+        sample = samples.part(whole, slice(cfg.targets))
         out = samples.some_rays(sample, cfg.rays, cfg.on_object, rng)
         if self._carves and whole.depth is not None:
             found = carving.points(whole.rgb, whole.depth, whole.cameras, cfg.points, rng)
             out |= {f"points_{k}": v for k, v in vars(found).items()}
         out |= {"photo": sample.photo, "back": sample.back, "focal": torch.tensor(sample.focal)}
         out["seed"] = torch.randint(2**31, (), generator=rng)
-        if cfg.stage == "joint":
-            out |= samples.to_plain(samples.first(sample, 1)) | self._noise(rng)
+        if joint:
+            # The first may be the photo itself, which the denoiser has nothing to add to; the last never is.
+            out |= samples.to_plain(samples.part(whole, slice(-1, None))) | self._noise(rng)
         return out
 
     def _pair(self, position: int) -> dict[str, Tensor]:
@@ -141,7 +144,7 @@ class NerfDiffTask:
         return {"loss": velocity, "velocity": velocity}
 
     def _joint(self, networks: Mapping[str, nn.Module], encoded: Tensor, batch: Batch) -> Tensor:
-        """The denoiser's loss at the first target of each object, told what the field says now."""
+        """The denoiser's loss at another view of each object, told what the field says now."""
         field, told = renderings.unwrapped(networks[NERF]), []
         with torch.set_grad_enabled(self.config.cdm_grad_to_nerf):
             for i in range(len(encoded)):
@@ -163,6 +166,13 @@ class NerfDiffTask:
             _, told = renderings.pictures(field, sample, self.config.nerf.sampling)
             self._kept[group] = (sample, told.half())
         sample, told = self._kept[group]
+        if other >= len(told):
+            raise UserError(
+                "an object has too few views",
+                got=f"{len(told)} beside the photo, others={self.config.others}",
+                accepted="as many views of each object as others asks for",
+                do=f"Add --set others={len(told)}.",
+            )
         return 2 * sample.rgb[other].movedim(-1, 0) - 1, told[other].float(), 2 * sample.photo - 1
 
     def validate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
@@ -183,7 +193,7 @@ def _carved(scene: Many, batch: Batch) -> tuple[Tensor, Tensor]:
     """What points of the cube should be: (cross entropy of being opaque over a short way, mean squared error of colours)."""
     density, colour = scene.both(batch["points_xyz"])
     opaque = 1 - torch.exp(-density.float() * _WAY)
-    right = torch.where(batch["points_solid"] > 0.5, opaque, 1 - opaque).clamp_min(_SURE)
+    right = torch.where(batch["points_solid"].bool(), opaque, 1 - opaque).clamp_min(_SURE)
     shape = -(right.log() * batch["points_known"]).sum() / batch["points_known"].sum().clamp_min(1)
     apart = (colour.float() - batch["points_rgb"]).square().mean(-1) * batch["points_coloured"]
     return shape, apart.sum() / batch["points_coloured"].sum().clamp_min(1)

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from halfseen.common.config import within
+from halfseen.common.errors import UserError, quote
 from halfseen.methods.nerfdiff import cdm
 from halfseen.methods.nerfdiff.photo_to_field import NerfConfig
 from halfseen.priors.training import LoopConfig
+from halfseen.worlds.layouts import LAYOUTS
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,27 @@ class Config:
 
     def __post_init__(self) -> None:
         within("size", self.size, 16, 1024)
+        for net in (self.nerf.unet, self.cdm.unet):
+            multiple = net.block * 2 ** (len(net.widths) - 1)
+            if self.size % multiple:
+                raise UserError(
+                    "the networks halve pictures of this size to no end",
+                    got=f"size={self.size}, {len(net.widths)} levels of blocks of {net.block}",
+                    accepted=f"a multiple of {multiple}",
+                    do="Change --set size.",
+                )
+        if self.layout not in LAYOUTS:
+            raise UserError(
+                "the layout is not known",
+                got=quote(self.layout),
+                accepted=", ".join(LAYOUTS),
+                do="Change --set layout.",
+            )
+        for name in ("window", "reuse", "points", "carving_views", "photos", "others"):
+            within(name, getattr(self, name), 1, 10**9)
+        for name in ("opacity", "carved", "painted"):
+            within(name, getattr(self, name), 0, 1e6)
+        within("workers", self.workers, 0, 1024)
         within("views", self.views, 2, 10_000)
         within("targets", self.targets, 1, self.views)
         within("rays", self.rays, 1, 10**6)

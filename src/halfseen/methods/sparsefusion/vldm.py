@@ -9,9 +9,8 @@ In `small` one layer guesses what latents usually are where so much is found, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,17 @@ from torch import Tensor, nn
 from halfseen.common.config import within
 from halfseen.common.errors import UserError
 from halfseen.priors import residual
-from halfseen.priors.contract import Batch, Denoiser, NoiseLevel, noised, per_picture, v_of, x0_of, x0_of_v
+from halfseen.priors.contract import (
+    Batch,
+    Denoiser,
+    NoiseLevel,
+    level_from_log_snr,
+    noised,
+    per_picture,
+    v_of,
+    x0_of,
+    x0_of_v,
+)
 from halfseen.priors.networks import unet
 from halfseen.priors.schedules import offset_cosine
 
@@ -79,7 +88,8 @@ PAPER = Config(
 
 
 class Vldm(nn.Module):
-    """Noise, or velocities of what latents differ in, [B, C, h, w] of noisy ones [B, C, h, w] at log-SNR [B], told [B, told, h, w]."""
+    """Noise [B, C, h, w] of noisy latents [B, C, h, w] at log-SNR [B], told [B, told, h, w]; or the velocity of what they differ in from what
+    latents usually are, which comes second."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -88,22 +98,27 @@ class Vldm(nn.Module):
         if config.residual:
             self.usual = nn.Conv2d(config.told, config.latent, 1)
 
-    def forward(self, z: Tensor, log_snr: Tensor, told: Tensor) -> Tensor:
+    def forward(self, z: Tensor, log_snr: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
-        out: Tensor = self.unet(torch.cat([told, z], 1), log_snr)
-        return out
+        usual = torch.zeros_like(z)
+        if self.config.residual:
+            usual = self.usual(told)
+            # What is usual follows latents alone: it is not to make what is left easy to denoise.
+            level = level_from_log_snr(log_snr)
+            z, own = residual.inward(z, usual.detach().to(z), level, self.config.residual)
+            log_snr = own.log_snr
+        return self.unet(torch.cat([told, z], 1), log_snr), usual
 
 
 def denoiser_of(config: Config, network: nn.Module) -> Denoiser:
     """The denoiser of latents that a trained network is, guided away from what it guesses when it is told nothing."""
 
     def guess(z: Tensor, level: NoiseLevel, told: Tensor) -> Tensor:
+        found, usual = (t.to(z) for t in network(z, level.log_snr, told))
         if not config.residual:
-            return x0_of(z, network(z, level.log_snr, told).to(z), level)
-        usual = _usual(network, told).to(z)
+            return x0_of(z, found, level)
         y, own = residual.inward(z, usual, level, config.residual)
-        y0 = x0_of_v(y, network(y, own.log_snr, told).to(z), own)
-        return residual.outward(y0, usual, config.residual)
+        return residual.outward(x0_of_v(y, found, own), usual, config.residual)
 
     def denoise(x: Tensor, level: NoiseLevel, cond: Mapping[str, Tensor] | None = None) -> Tensor:
         assert cond is not None
@@ -117,31 +132,18 @@ def denoiser_of(config: Config, network: nn.Module) -> Denoiser:
     return denoise
 
 
-def _usual(network: nn.Module, told: Tensor) -> Tensor:
-    return cast(Callable[[Tensor], Tensor], network.usual)(told)
-
-
 def loss(config: Config, network: nn.Module, clean: Tensor, told: Tensor, noise: Batch) -> Tensor:
     """What the module says, where latents are of the picture: `noise` has `eps` [B, C, h, w], `time` [B] in [0, 1], `there` [B] (0: nothing
     is told) and `valid` [B, 1, h, w] (0: beyond the photo)."""
     level = offset_cosine(_LAST_TIME * noise["time"])
     told = told * per_picture(noise["there"], told)
-    if config.residual:
-        return _of_differences(config, network, clean, told, level, noise)
-    found = network(noised(clean, noise["eps"], level), level.log_snr, told).float()
-    error = ((found - noise["eps"]) * noise["valid"]).square().mean((1, 2, 3))
-    return (error * weight(config, level)).mean()
-
-
-def _of_differences(
-    config: Config, network: nn.Module, clean: Tensor, told: Tensor, level: NoiseLevel, noise: Batch
-) -> Tensor:
-    usual = _usual(network, told).float()
-    # What is usual follows latents alone: it is not to make what is left easy to denoise.
-    y0 = (clean - usual.detach()) / config.residual
+    found, usual = (t.float() for t in network(noised(clean, noise["eps"], level), level.log_snr, told))
+    if not config.residual:
+        error = ((found - noise["eps"]) * noise["valid"]).square().mean((1, 2, 3))
+        return (error * weight(config, level)).mean()
     own = residual.own_level(level, config.residual)
-    found = network(noised(y0, noise["eps"], own), own.log_snr, told).float()
-    apart = (found - v_of(y0, noise["eps"], own)).square() + (usual - clean).square()
+    wanted = v_of((clean - usual.detach()) / config.residual, noise["eps"], own)
+    apart = (found - wanted).square() + (usual - clean).square()
     return (apart * noise["valid"]).mean()
 
 
