@@ -338,7 +338,7 @@ def test_photos_that_cannot_be_used_are_refused(
         assert "too small or too narrow" in capsys.readouterr().err
     Image.fromarray(np.zeros((40, 40, 4), np.uint8)).save(plain)
     assert cli("reconstruct", plain, *command) == 2
-    assert "transparency of the photo leaves nothing" in capsys.readouterr().err
+    assert "transparency of plain.png leaves nothing" in capsys.readouterr().err
 
 
 def test_what_is_shipped_knows_an_object_from_behind(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ All are in the capture's own frame and scale, and say where they came from.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from halfseen.common.jsonfile import write_json
 from halfseen.data import formats, splat_files, transforms_camera
 from halfseen.export import bake, frames, mesh, mesh_files, provenance
 from halfseen.export import report as reports
+from halfseen.export.frames import Frame
 from halfseen.fields import gaussian_files, seen
 from halfseen.fields.contract import Field
 from halfseen.fields.gaussians import Gaussians
@@ -61,15 +62,26 @@ def export(run: Run, path: str | Path, *, on_step: Callable[[int, int], None] = 
     return _splats(run, path, on_step)
 
 
-def report(run: Run, path: str | Path | None = None) -> Path:
+def report(
+    run: Run, path: str | Path | None = None, *, on_step: Callable[[int, int], None] = lambda done, of: None
+) -> Path:
     """Write a run as one HTML page that needs nothing else; returns its path (by default RUN/report.html)."""
     path = run.path / REPORT if path is None else Path(path)
     capture = run.capture()
     # Pictures are cut to what can be shown before they are rendered.
     chosen = capture.select(reports.spread(len(capture)))
-    shown = iter(rendering.render(run, chosen.cameras()))
-    reports.write(run, chosen, shown, iter(rendering.render(run, rendering.orbit(run))), path)
+    pictures, orbit = rendering.render(run, chosen.cameras()), rendering.render(run, rendering.orbit(run))
+    # The orbit is drawn first.
+    whole = len(orbit.cameras) + len(pictures.cameras)
+    before = _counted(iter(orbit), 0, whole, on_step)
+    reports.write(run, chosen, _counted(iter(pictures), len(orbit.cameras), whole, on_step), before, path)
     return path
+
+
+def _counted(frames: Iterator[Frame], done: int, whole: int, on_step: Callable[[int, int], None]) -> Iterator[Frame]:
+    for number, frame in enumerate(frames, done + 1):
+        yield frame
+        on_step(number, whole)
 
 
 def _folder(run: Run, path: Path) -> list[str]:

@@ -20,6 +20,7 @@ from halfseen.api.requests import (
     device_named,
     method_config,
     method_for,
+    no_such,
     request_of,
 )
 from halfseen.common import config as configs
@@ -95,6 +96,16 @@ def reconstruct(
     if resume and method == "auto" and out is not None:
         method = str(runs.open_run(Path(out)).config["request"]["method"])
     chosen = method_for(method, capture)
+    if variant is not None and variant not in (known := tuple(chosen.profiles.get(profile, chosen.variants))):
+        # A wrong name is said before cameras are searched for.
+        raise no_such(chosen, "variant", variant, known)
+    if chosen.one_photo and len(capture) > 1 and not capture.posed:
+        raise UserError(
+            f"method {chosen.name} takes one photo",
+            got=f"{len(capture)} photos without cameras",
+            accepted="one photo, or photos with cameras of which --view-ids names one",
+            do="Name one photo alone, or take another --method.",
+        )
     capture = posing.with_cameras(capture, chosen, fov, distance, None if poses is None else Path(poses), seed)
     split = protocols.choose(capture, views, view_ids, split_by)
     if resume and views is None and view_ids is None and split_by is None and out is not None:

@@ -102,12 +102,7 @@ def request_of(
     asked = (("profile", profile, profiles), ("variant", variant, variants), ("field", field, method.fields))
     for what, value, accepted in asked:
         if value is not None and value not in accepted:
-            raise UserError(
-                f"method {method.name} has no such {what}",
-                got=quote(value),
-                accepted=", ".join(accepted),
-                do=f"Change --{what}.",
-            )
+            raise no_such(method, what, value, accepted)
     if max_size is None:
         max_size = (method.paper_size if profile == "paper" else None) or DEFAULT_MAX_SIZE
     for what, number, least in (("max-size", max_size, LEAST_SIZE), ("steps", steps, LEAST_STEPS)):
@@ -125,6 +120,17 @@ def request_of(
         settings,
         priors,
         profile,
+    )
+
+
+def no_such(method: Method, what: str, value: str, accepted: tuple[str, ...]) -> UserError:
+    """A variant, field or profile that a method has not; who has it is named."""
+    others = [m.name for m in METHODS if what == "variant" and value in m.variants]
+    return UserError(
+        f"method {method.name} has no such {what}",
+        got=quote(value),
+        accepted=", ".join(accepted),
+        do=f"Change --{what}" + (f", or write --method {others[0]}, which has it." if others else "."),
     )
 
 

@@ -41,5 +41,5 @@ class Report:
     def run(self) -> None:
         from halfseen import api
 
-        path = api.report(api.open_run(self.path_of_run), self.out)
+        path = api.report(api.open_run(self.path_of_run), self.out, on_step=Progress("rendering").update)
         print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, opens in any browser")

@@ -111,7 +111,7 @@ def _mask(item: Path, number: int, picture: Picture) -> Picture:
         path = item / SEGMENTATION / f"segmentation_{number}.{suffix}"
         if path.is_file():
             found = build.picture(path)
-            build.check_aspect((picture.width, picture.height), found, path.name)
+            build.check_aspect((found.width, found.height), picture, path.name)
             return SharpMask(found.path, found.width, found.height)
     raise UserError(
         f"view {number} of {quote(item.name)} has no mask",

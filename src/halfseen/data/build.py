@@ -14,7 +14,7 @@ from halfseen.cameras import cameras as cams
 from halfseen.cameras.cameras import Cameras, Intrinsics
 from halfseen.common.errors import UserError, quote
 from halfseen.common.jsonfile import Fields, finite, read_json
-from halfseen.data.capture import MAX_VIEWS, PictureFile, Split
+from halfseen.data.capture import MAX_VIEWS, Picture, PictureFile, Split
 from halfseen.images import io
 
 # A rotation block may miss orthonormality by this much (files with six decimals do); beyond it the pose is not a pose.
@@ -174,7 +174,7 @@ def _ids(fields: Fields, key: str, present: Sequence[bool]) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def check_aspect(part: tuple[int, int], image: PictureFile, where: str) -> None:
+def check_aspect(part: tuple[int, int], image: Picture, where: str) -> None:
     """A mask or depth map must show the same frame as its picture, at any resolution."""
     sx, sy = part[0] / image.width, part[1] / image.height
     if abs(sx - sy) > 1.0 / min(image.width, image.height):

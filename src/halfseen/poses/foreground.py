@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from halfseen.common.errors import UserError
 from halfseen.data import build, normalise
@@ -24,6 +26,8 @@ _ROUNDS, _SIZE = 5, 384
 _LEAST, _MOST = 0.01, 0.95
 # Pixels of a side at least; and numbers of each of OpenCV's two mixtures of five Gaussians.
 _LEAST_SIDE, _MIXTURE = 16, 65
+# A ground is of one colour where no pixel of the rim differs more from its mean; and what differs more than this is the object.
+_EVEN, _STANDS_OUT = 0.02, 0.05
 # Pixels of the ring by which specks are taken off, and how far from the middle a piece counts (half pictures).
 _SPECK, _MIDDLE = 3, 0.35
 
@@ -60,6 +64,23 @@ def cut(photo: Tensor, box: Box | None = None) -> Tensor:
             do="Give a mask (PHOTO.mask.png beside the photo, white where the object is) or a picture with transparency.",
         )
     return resize.resize(torch.from_numpy(found)[..., None].float(), width, height)[..., 0].clamp(0, 1)
+
+
+def even(photo: Tensor) -> Tensor | None:
+    """Coverage [H, W] of what stands before a ground of one colour, as renderings and cut-outs have it; None where the rim is not of one colour,
+    or little or nearly all stands out. Openings stay open, which a cut by regions would fill."""
+    rgb = photo[..., :3]
+    rim = color.rim(rgb)
+    sides = torch.cat([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
+    if float((sides - rim).abs().max()) > _EVEN:
+        return None
+    apart = (rgb - rim).abs().amax(-1)[None, None]
+    found = (apart > _STANDS_OUT).float()
+    # Of pixels at the outline, which show a part of both, those that are more of the object's colour than of the ground's.
+    outline = F.max_pool2d(1 - found, 3, 1, 1)
+    half = apart >= F.max_pool2d(apart, 3, 1, 1) / 2
+    found = (found * torch.where(outline > 0, half, 1))[0, 0]
+    return found if _LEAST <= float(found.mean()) <= _MOST else None
 
 
 def _within(pixels: np.ndarray, box: Box) -> tuple[np.ndarray, float]:
@@ -114,14 +135,19 @@ def mask_of(view: View, box: Box | None = None) -> tuple[Picture | None, str]:
     beside = None if path is None else path.with_name(path.stem + build.MASK_BESIDE)
     if beside is not None and beside.is_file():
         found = build.picture(beside)
-        build.check_aspect((view.image.width, view.image.height), found, beside.name)
+        build.check_aspect((found.width, found.height), view.image, beside.name)
         return found, f"the object is cut out by {beside.name}"
     pixels = view.image.read()
     if pixels.shape[-1] == 4 and bool((pixels[..., 3] < 1).any()):
         return None, "the object is cut out by the picture's transparency"
+    if (apart := even(pixels)) is not None:
+        return PictureArray(apart), "the object is what stands out from a ground of one colour"
     around = "the picture's middle" if box is None else "where all cameras look"
     found_there = PictureArray(cut(pixels[..., :3], box))
-    return found_there, f"the object was cut out by GrabCut, which took what is around {around} for background"
+    return (
+        found_there,
+        f"the object was cut out by GrabCut, which took what is around {around} for background (look at the mask; a better one is read from {PurePosixPath(view.name).stem}{build.MASK_BESIDE} beside the photo)",
+    )
 
 
 def masks(capture: Capture, ids: Collection[int]) -> dict[int, tuple[Picture | None, str]]:

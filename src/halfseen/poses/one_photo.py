@@ -24,8 +24,8 @@ from halfseen.poses import foreground
 # its own, as SRN has chairs; and how far above the object photos are taken (degrees).
 _FOV, _DISTANCE, _ELEVATION = 50.0, 2.0, 20.0
 _FOVS = (1.0, 170.0)
-# A pixel belongs to the object from here on.
-_COVERED = 0.5
+# A pixel belongs to the object from here on; and an object that fills more of a photo than this is likely none.
+_COVERED, _MOST = 0.5, 0.95
 
 
 def posed(capture: Capture, fov: float | None, distance: float | None) -> Capture:
@@ -48,6 +48,8 @@ def posed(capture: Capture, fov: float | None, distance: float | None) -> Captur
     angle, told = _angle(view, fov)
     away = _checked("--distance", _DISTANCE if distance is None else distance, 0.0, math.inf)
     mask, source = foreground.mask_of(view)
+    if mask is not None and float((mask.read_grey() > _COVERED).float().mean()) > _MOST:
+        source += f", which covers more than {100 * _MOST:g} % of the photo: is it black where the object is not?"
     notes = (
         told,
         f"the camera is taken to be {away:g} units away from the object" + (", as --distance says" if distance else ""),
@@ -94,7 +96,7 @@ def _camera(view: View, mask: Picture | None, angle: float, away: float) -> Came
     width, height = view.image.width, view.image.height
     focal = width / (2 * math.tan(math.radians(angle) / 2))
     coverage = view.image.read()[..., 3] if mask is None else mask.read_grey()
-    what = "transparency of the photo" if mask is None else "mask"
+    what = f"transparency of {view.name}" if mask is None else f"mask of {view.name}"
     ray = _middle(coverage, width, height, what) - torch.tensor([width / 2, height / 2], dtype=torch.float64)
     towards = torch.nn.functional.normalize(torch.cat([ray / focal, torch.ones(1, dtype=torch.float64)]), dim=0)
     c2w = _level(towards, math.radians(_ELEVATION), away)
@@ -127,8 +129,8 @@ def _middle(coverage: Tensor, width: int, height: int, what: str) -> Tensor:
     if len(shown) == 0:
         raise UserError(
             f"the {what} leaves nothing of it",
-            got=f"{_COVERED:g} or less everywhere",
-            accepted="more where the object is: white in a mask, opaque in a photo",
+            got="black everywhere" if what.startswith("mask") else "nothing opaque",
+            accepted="white in a mask, opaque in a photo, where the object is",
             do=f"Correct the {what}.",
         )
     middle = (shown.amin(0) + shown.amax(0) + 1).flip(0) / 2

@@ -14,7 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pycolmap
+
+from halfseen.common.signals import untouched
+
+with untouched():
+    import pycolmap
 
 _DATABASE, _TRIED = "features.db", "tried.db"
 _CPU = pycolmap.Device.cpu
