@@ -96,16 +96,7 @@ def reconstruct(
     if resume and method == "auto" and out is not None:
         method = str(runs.open_run(Path(out)).config["request"]["method"])
     chosen = method_for(method, capture)
-    if variant is not None and variant not in (known := tuple(chosen.profiles.get(profile, chosen.variants))):
-        # A wrong name is said before cameras are searched for.
-        raise no_such(chosen, "variant", variant, known)
-    if chosen.one_photo and len(capture) > 1 and not capture.posed:
-        raise UserError(
-            f"method {chosen.name} takes one photo",
-            got=f"{len(capture)} photos without cameras",
-            accepted="one photo, or photos with cameras of which --view-ids names one",
-            do="Name one photo alone, or take another --method.",
-        )
+    _check(chosen, variant, profile, capture)
     capture = posing.with_cameras(capture, chosen, fov, distance, None if poses is None else Path(poses), seed)
     split = protocols.choose(capture, views, view_ids, split_by)
     if resume and views is None and view_ids is None and split_by is None and out is not None:
@@ -124,6 +115,19 @@ def reconstruct(
     if not run.finished:
         fit_run(run, chosen, where, on_compile, on_start, on_snapshot, capture.select(thinned(split.test)))
     return run
+
+
+def _check(method: Method, variant: str | None, profile: str, capture: Capture) -> None:
+    """What is wrong already, before cameras are searched for."""
+    if variant is not None and variant not in (known := tuple(method.profiles.get(profile, method.variants))):
+        raise no_such(method, "variant", variant, known)
+    if method.one_photo and len(capture) > 1 and not capture.posed:
+        raise UserError(
+            f"method {method.name} takes one photo",
+            got=f"{len(capture)} photos without cameras",
+            accepted="one photo, or photos with cameras of which --view-ids names one",
+            do="Name one photo alone, or take another --method.",
+        )
 
 
 def _create(
