@@ -19,7 +19,7 @@ from halfseen.data.capture import Capture, PictureArray, View
 from halfseen.fields import samplers, triplane
 from halfseen.fields.optimiser import Adam
 from halfseen.methods.nerfdiff import cdm, distil, frame, looking, object_prior, virtual
-from halfseen.methods.nerfdiff.algorithm import _WAYS, Distillation
+from halfseen.methods.nerfdiff.algorithm import _WAYS, Distillation, _smoothed
 from halfseen.methods.nerfdiff.config import Config, Guidance
 from halfseen.methods.nerfdiff.looking import Looks
 from halfseen.methods.nerfdiff.object_prior import ObjectPrior
@@ -249,3 +249,20 @@ def test_views_from_all_around_are_asked_for_where_a_prior_learned_from_them() -
     source = looking_from((1.1, -1.4, 0.8), SIZE)
     heights = virtual.around(source, "train-like", 24, 0, layouts.SPHERE).centres[:, 2]
     assert int((heights < 0).sum()) == 12
+
+
+def test_a_weave_between_the_rays_of_small_pictures_is_not_handed_on(
+    seen: tuple[triplane.Triplane, Looks, Capture],
+) -> None:
+    """Cells half as wide as the pixels that were distilled: what alternates from cell to cell goes, what pixels can tell stays."""
+    field = copy.deepcopy(seen[0])
+    cells = field.planes.shape[-1]
+    wave = torch.sin(torch.arange(cells) * (2 * torch.pi / cells)).expand(cells, cells)
+    weave = (-1.0) ** torch.arange(cells)
+    with torch.no_grad():
+        field.planes.copy_((wave + weave).expand_as(field.planes))
+        _smoothed(field, cells // 2)
+        assert float((field.planes - wave).abs().mean()) < 0.1
+        before = field.planes.clone()
+        _smoothed(field, cells)
+        assert torch.equal(field.planes, before), "cells as wide as pixels stay"

@@ -19,6 +19,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from halfseen.cameras.similarity import Similarity
 from halfseen.common.rng import generator
@@ -236,11 +237,22 @@ def _agreement(going: Distillation, prior: ObjectPrior, cfg: Config, seed: int) 
 
 def _given(going: Distillation, prior: ObjectPrior, cfg: Config, seed: int) -> State:
     """What the refinement begins with: the distilled planes, and renderings of them to learn from; and what is told of it."""
+    _smoothed(going.field, prior.config.size)
     lesson = looking.lesson(going.field, going.looks, cfg.lessons)
     # A start that ended with the distillation left no numbers.
     known = going.agreement or _agreement(going, prior, cfg, seed)
     told = {k: torch.tensor(v, dtype=torch.float64) for k, v in known.items()}
     return {**fit.begun(going.field), _LESSON: lesson.to_plain(), _TOLD: told}
+
+
+def _smoothed(field: Triplane, size: int) -> None:
+    """Planes as fine as the pictures that were distilled, kept on their own cells: what differs from cell to cell between these pictures' rays
+    nobody asked for, and larger pictures show it as a weave."""
+    with torch.no_grad():
+        finer = field.planes.shape[-1] / size
+        if finer > 1:
+            small = F.interpolate(field.planes, (size, size), mode="area")
+            field.planes.copy_(F.interpolate(small, field.planes.shape[-2:], mode="bilinear", align_corners=False))
 
 
 def _refined(
