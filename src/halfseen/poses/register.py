@@ -33,6 +33,8 @@ _GUESSES = (0.8, 1.1, 1.7)
 # A result is sure from here on: points that each photo knows, the widest angle of their rays (degrees), their mean error (pixels), and what
 # rotations differ by between two tries (degrees).
 _KNOWN, _ANGLE, _ERROR, _DOUBT = 40, 4.0, 1.2, 3.0
+# Two photos alone do not tell a focal length: where nobody stated it so many have to be placed.
+_TELL_FOCAL = 3
 # Of points, whose colours nobody looked up.
 _GREY = 128
 
@@ -97,7 +99,7 @@ def posed(capture: Capture, fov: float | None, seed: int) -> tuple[Capture, Repo
         found = sfm.place(pictures, tried, alike=alike, work=work, seed=seed)
     if found is None:
         raise _nothing(capture)
-    report = _report(capture, found, scales, by)
+    report = _report(capture, found, scales, by, stated=len(focals) == 1)
     return _with_cameras(capture, found, scales).noted(*report.sentences), report
 
 
@@ -158,12 +160,13 @@ def _frame(cameras: Cameras, xyz: np.ndarray) -> Similarity:
     return Similarity(scale, rotation, -scale * (rotation @ middle))
 
 
-def _report(capture: Capture, found: Placed, scales: Sequence[float], by: str) -> Report:
+def _report(capture: Capture, found: Placed, scales: Sequence[float], by: str, *, stated: bool) -> Report:
     photos = tuple(_photo(capture, found, i) for i in range(len(capture)))
     longer = [max(v.image.width, v.image.height) for v in capture.views]
     focal = fmean(found.focal[i] / scales[i] / longer[i] for i in found.c2w)
     few = min(len(found.seen[i]) for i in found.c2w)
-    sure = few >= _KNOWN and found.angle >= _ANGLE and found.error <= _ERROR and found.doubt <= _DOUBT
+    told = stated or len(found.c2w) >= _TELL_FOCAL
+    sure = told and few >= _KNOWN and found.angle >= _ANGLE and found.error <= _ERROR and found.doubt <= _DOUBT
     doubt = found.doubt if math.isfinite(found.doubt) else None
     return Report(photos, focal, by, found.error, found.angle, doubt, sure)
 
