@@ -34,7 +34,7 @@ TINY = (
 NERF = (*TINY, "nerf.unet.outside=27", "loop.steps=4", "loop.validate_every=4")
 CDM = (*NERF[:-2], "stage=cdm", "loop.steps=8", "loop.validate_every=8")
 QUICK = (
-    "guidance.times=2", "guidance.views=3", "guidance.rays=64", "side=16", "lessons=2",
+    "guidance.times=2", "guidance.views=3", "guidance.rays=64", "side=32", "lessons=2",
     "fit.work=4000", "fit.least_rays=64", "fit.most_rays=256",
 )  # fmt: skip
 FIELDS = {

@@ -237,10 +237,10 @@ def _agreement(going: Distillation, prior: ObjectPrior, cfg: Config, seed: int) 
 
 def _given(going: Distillation, prior: ObjectPrior, cfg: Config, seed: int) -> State:
     """What the refinement begins with: the distilled planes, and renderings of them to learn from; and what is told of it."""
+    # A start that ended with the distillation left no numbers; they are of the field as it was distilled.
+    known = going.agreement or _agreement(going, prior, cfg, seed)
     _smoothed(going.field, prior.config.size)
     lesson = looking.lesson(going.field, going.looks, cfg.lessons)
-    # A start that ended with the distillation left no numbers.
-    known = going.agreement or _agreement(going, prior, cfg, seed)
     told = {k: torch.tensor(v, dtype=torch.float64) for k, v in known.items()}
     return {**fit.begun(going.field), _LESSON: lesson.to_plain(), _TOLD: told}
 
