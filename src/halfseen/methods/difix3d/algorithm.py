@@ -259,7 +259,7 @@ def _marked(taught: Teaching | None, snapshot: Snapshot) -> Snapshot:
         return snapshot.panels() if lesson is None else {**snapshot.panels(), "repaired": lesson.sheet()}
 
     shown = () if lesson is None else lesson.views()
-    return replace(snapshot, facts={**numbers, **costs}, state=state, panels=panels, generated=shown)
+    return replace(snapshot, facts={**snapshot.facts, **numbers, **costs}, state=state, panels=panels, generated=shown)
 
 
 @dataclass

@@ -278,7 +278,7 @@ def _refined(
 
     def marked(snapshot: Snapshot) -> Snapshot:
         state = partial(_with_lesson, snapshot, lesson, told)
-        return replace(snapshot, state=state, generated=lesson.views(), facts=facts)
+        return replace(snapshot, state=state, generated=lesson.views(), facts={**snapshot.facts, **facts})
 
     yield from fit.each(fit.steps(going, cfg.fit, seed, start, extra, phase=phase), marked)
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from halfseen.common.config import within
 from halfseen.data.capture import Capture
 from halfseen.fields import gaussians, hashgrid, kinds, triplane
+from halfseen.methods.photometric.turning import Turning
 from halfseen.poses import stereo
 
 
@@ -73,6 +74,7 @@ class Config:
     # Whether an object may only be where all its masks allow it.
     hull: bool = False
     pictures: Pictures = field(default_factory=Pictures)
+    turning: Turning = field(default_factory=Turning)
     stereo: stereo.Config = field(default_factory=stereo.Config)
     kind: Literal["hashgrid", "triplane", "gaussians"] = "hashgrid"
     hashgrid: hashgrid.Config = field(default_factory=hashgrid.Config)

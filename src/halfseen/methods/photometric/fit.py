@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -23,7 +23,7 @@ from halfseen.fields.gaussians import Gaussians
 from halfseen.fields.hull import Hull
 from halfseen.fields.optimiser import Adam
 from halfseen.images import color, resize
-from halfseen.methods.photometric import geometry, pictures, rays
+from halfseen.methods.photometric import geometry, pictures, rays, turning
 from halfseen.methods.photometric.config import Config, field_config
 from halfseen.methods.photometric.geometry import Geometry
 from halfseen.runs.snapshot import Knobs, Snapshot, State
@@ -58,6 +58,9 @@ class Fit:
     field: kinds.AnyField
     optimiser: Adam
     per_ray: float
+    # Corrections [V, 6] of the photos' cameras, and these as they were given (`turning`).
+    turned: Tensor
+    given: Cameras
     # The newest step's rays of photos; none where whole pictures are drawn.
     shown: Rendering | None = None
 
@@ -82,7 +85,11 @@ def begin(
         field = kinds.create(to_user, field_config(cfg), seed, device, photos.cameras, start, hull)
     optimiser = Adam(field.parameter_groups(), stored.get("optimizer"))
     per_ray = float(tensors["loop"]["per_ray"]) if tensors else rays.FIRST_PER_RAY
-    return Fit(capture, photos, known, field, optimiser, per_ray)
+    given = capture.cameras()
+    out = Fit(capture, photos, known, field, optimiser, per_ray, torch.zeros(len(given), 6, dtype=torch.float64), given)
+    if "turned" in stored:
+        _place(out, stored["turned"]["by"])
+    return out
 
 
 def terms(fit: Fit, cfg: Config, seed: int, step: int, before: int = 0) -> dict[str, Tensor]:
@@ -111,6 +118,24 @@ def advance(fit: Fit, cfg: Config, found: dict[str, Tensor], step: int, phase: P
     return {k: v.item() for k, v in found.items()}
 
 
+def turn(fit: Fit, cfg: Config, seed: int, step: int) -> None:
+    """Correct the camera of one photo, in turns, the first one's never."""
+    others = len(fit.capture) - 1
+    if others == 0:
+        return
+    view, back = 1 + (step // cfg.turning.every) % others, fit.capture.background or color.WHITE
+    rng = generator(seed, "plain/turning", step)
+    _place(fit, turning.better(fit.field, fit.photos, fit.given, fit.turned, view, back, cfg.turning, rng))
+
+
+def _place(fit: Fit, by: Tensor) -> None:
+    """Photos' cameras as corrected."""
+    cameras = turning.moved(fit.given, by)
+    views = (replace(v, camera=cameras[i]) for i, v in enumerate(fit.capture.views))
+    fit.turned, fit.capture = by, replace(fit.capture, views=tuple(views))
+    fit.photos = replace(fit.photos, cameras=cameras.to(fit.photos.rgb))
+
+
 def steps(
     fit: Fit,
     cfg: Config,
@@ -126,8 +151,12 @@ def steps(
     for step in range(start + 1, (cfg.steps if until is None else until) + 1):
         found = terms(fit, cfg, seed, step, phase.before)
         values = advance(fit, cfg, found | extra(step), step, phase)
+        if cfg.turning.due(step, cfg.steps):
+            turn(fit, cfg, seed, step + phase.before)
         now = phase.before + step
-        snapshot = Snapshot(now, total, phase.name, fit.field, values, partial(state, fit), partial(panels, fit))
+        snapshot = Snapshot(
+            now, total, phase.name, fit.field, values, partial(state, fit), partial(panels, fit), facts=_facts(fit)
+        )
         yield from shown(snapshot)
 
 
@@ -173,9 +202,19 @@ def state(fit: Fit) -> State:
         "optimizer": fit.optimiser.state(),
         "loop": {"per_ray": torch.tensor(fit.per_ray, dtype=torch.float64)},
     }
+    if fit.turned.any():
+        kept["turned"] = {"by": fit.turned}
     if fit.known is not None:
         kept["geometry"] = fit.known.to_plain()
     return kept
+
+
+def _facts(fit: Fit) -> dict[str, float]:
+    """What cameras were corrected by: the mean turn in degrees, and shift in box units, of all but the first."""
+    if not fit.turned.any():
+        return {}
+    angle, shift = (t.norm(dim=1).mean() for t in (fit.turned[1:, :3], fit.turned[1:, 3:]))
+    return {"turned": float(torch.rad2deg(angle)), "shifted": float(shift)}
 
 
 def panels(fit: Fit) -> dict[str, Tensor]:

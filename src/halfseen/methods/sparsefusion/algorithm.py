@@ -176,7 +176,7 @@ def _marked(snapshot: Snapshot, imagined: Imagined, cfg: Config) -> Snapshot:
     def panels() -> dict[str, Tensor]:
         return {**snapshot.panels(), "imagined": lesson.sheet()}
 
-    facts = {"prior_calls": calls}
+    facts = {**snapshot.facts, "prior_calls": calls}
     return replace(snapshot, phase=name, state=state, panels=panels, generated=lesson.views(), facts=facts)
 
 
