@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FILE_LIMIT, FUNCTION_LIMIT, PACKAGE_LIMIT = 400, 60, 42_000
+FILE_LIMIT, FUNCTION_LIMIT, PACKAGE_LIMIT = 400, 60, 50_000
 # Long files and functions that have a reason: {"path" or "path:function": "reason"}.
 # Shapes of worlds are lists of proportions: cutting one in two would hide what belongs together (docs/adr/0007-worlds.md).
 _SHAPE = "one shape, told from bottom to top"
