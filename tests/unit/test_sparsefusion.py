@@ -370,13 +370,44 @@ def test_imagined_views_count_as_much_as_sigma_squared(time: float) -> None:
     assert sigma2 == pytest.approx(math.sin(math.pi / 2 * (time + 0.008) / 1.008) ** 2)
     imagined = torch.rand(2, 3, 8, 8, generator=generator(0, "imagined"))
     lesson = looking.lesson(imagined, cameras, sigma2, 1)
-    how, by = Imagining(weight=2.0, looks_alike=0.5), looking.Compared(None, None)
-    found = looking.distilled(field, lesson, 1, how, by, 1.0, generator(0, "rays"))
+    how, by = Imagining(weight=2.0, looks_alike=0.5, ground="black"), looking.Compared(None, None)
+    found = looking.distilled(field, lesson, None, 1, how, by, 1.0, generator(0, "rays"))
     shown = field.render(cameras[1], background=(0.0, 0.0, 0.0), generator=generator(0, "rays")).rgb.movedim(-1, 0)
     torch.testing.assert_close(found["views"], 2 * sigma2 * (shown - imagined[1]).abs().mean())
     torch.testing.assert_close(found["alike"], 0.5 * edges(shown[None], imagined[1:]))
     found["views"].backward()
     assert any(p.grad is not None and bool(p.grad.any()) for g in field.parameter_groups() for p in g["params"])
+
+
+def test_dark_fog_is_seen_before_another_colour() -> None:
+    """A picture that shows nothing, over black: whoever has dark fog there errs where the ground is of any other colour."""
+    config = hashgrid.Config(levels=2, finest=8, log2_entries=8, bounded=True)
+    field = hashgrid.create(Similarity.identity(), config, 0, torch.device("cpu"))
+    cameras = inputs.cameras(poses(1), torch.tensor([1.3, 1.3, 0.5, 0.5]), 8).to(torch.float32)
+    lesson = looking.lesson(torch.zeros(1, 3, 8, 8), cameras, 1.0, 1)
+    by = looking.Compared(None, None)
+    nothing, fog = torch.zeros(1, 8, 8), torch.ones(1, 8, 8)
+    found = looking.distilled(field, lesson, nothing, 0, Imagining(), by, 1.0, generator(0, "g"))
+    sure = looking.distilled(field, lesson, fog, 0, Imagining(), by, 1.0, generator(0, "g"))
+    rng = generator(0, "g")
+    ground = tuple(torch.rand(3, generator=rng).tolist())
+    shown = field.render(cameras[0], background=ground, generator=rng)
+    torch.testing.assert_close(found["views"], (shown.rgb - torch.tensor(ground)).abs().mean())
+    torch.testing.assert_close(sure["views"], shown.rgb.abs().mean())
+
+
+def test_what_covers_an_imagined_view() -> None:
+    """What is as bright as what is around it; what fades beside it in parts; and what is black where the transformer is sure of the object."""
+    rgb = torch.zeros(1, 20, 3)
+    rgb[0, 8:] = 0.4
+    rgb[0, 7] = 0.14
+    found = looking.covered(rgb, None)[0]
+    assert found[:7].tolist() == [0] * 7
+    assert float(found[7]) == pytest.approx(0.5)
+    assert found[8:].tolist() == [1] * 12
+    sure = torch.zeros(1, 1, 20)
+    sure[0, 0, :2], sure[0, 0, 2] = 0.9, 0.4
+    assert looking.covered(rgb, sure)[0, :3].tolist() == pytest.approx([0.8, 0.8, 0])
 
 
 def test_what_is_lent_is_what_the_nearest_photo_shows_there() -> None:

@@ -101,6 +101,7 @@ _PAPERS = (
     "imagining.first=0.99",
     "imagining.last=0",
     "imagining.sampler=ancestral-plms",
+    "imagining.ground=black",
 )
 # What happens when one thing is changed.
 ABLATIONS: dict[str, tuple[Row, ...]] = {

@@ -121,7 +121,16 @@ def _learned(going: Fit, imagined: Imagined, cfg: Config, seed: int, step: int) 
         which = _imagine(going, imagined, cfg, seed, step, which)
     factor = 1.0 if step <= cfg.imagined else cfg.kept
     which = min(which, len(imagined.lesson.rgb) - 1)
-    return looking.distilled(going.field, imagined.lesson, which, cfg.imagining, imagined.by, factor, rng)
+    alpha = _told_there(imagined, which)
+    return looking.distilled(going.field, imagined.lesson, alpha, which, cfg.imagining, imagined.by, factor, rng)
+
+
+def _told_there(imagined: Imagined, which: int) -> Tensor | None:
+    """The transformer's opacity [1, s, s] at a view of the lesson, which may have one view alone."""
+    if imagined.told.alpha is None:
+        return None
+    apart = (imagined.cameras.c2w - imagined.lesson.cameras.c2w[which]).abs().sum((1, 2))
+    return imagined.told.alpha[int(apart.argmin())]
 
 
 def _imagine(going: Fit, imagined: Imagined, cfg: Config, seed: int, step: int, which: int) -> int:

@@ -36,6 +36,8 @@ class Imagining:
     jitter: float = 0.17
     # What is compared: pictures, or their latents.
     space: Literal["pixel", "latent"] = "pixel"
+    # What is behind views while they are learned from: black hides what is dark, and another colour at every step does not (released code: black).
+    ground: Literal["random", "black"] = "random"
     # Weight of magnitudes (times sigma squared of the round's time), and of how pictures look: LPIPS where the paths of its two files are
     # given, else differences of neighbours.
     weight: float = 1.0
@@ -113,6 +115,6 @@ PAPER = {
         steps=3000,
         bootstrap=1 / 3,
         refine=0.0,
-        imagining=Imagining(schedule="fresh", views=82, first=0.99, last=0.0, sampler="ancestral-plms"),
+        imagining=Imagining(schedule="fresh", views=82, first=0.99, last=0.0, sampler="ancestral-plms", ground="black"),
     )
 }

@@ -20,6 +20,8 @@ from halfseen.metrics.lpips import Lpips
 
 # The released code's silhouette of what the transformer shows: the mean of its colours is above this. And what keeps the root of opacity smooth.
 _SHOWS, _ROOT = 0.1, 0.01
+# Pixels around one that its brightness is held against, and the share of theirs that it has where it is the object's alone.
+_AROUND, _WHOLE = 7, 0.7
 # Where errors of colours turn from squares to magnitudes.
 _HUBER = 0.1
 
@@ -43,9 +45,11 @@ def bootstrapped(
     field: kinds.AnyField, lesson: Lesson, alpha: Tensor | None, which: int, cfg: Imagining, rng: torch.Generator
 ) -> dict[str, Tensor]:
     """One view of what the transformer shows: h(colours), h(silhouette), which is its opacities [N, 1, s, s] where it tells them."""
-    found = field.render(lesson.cameras[which], background=BLACK, generator=rng)
-    wanted = lesson.rgb[which].to(found.rgb)
-    there = (wanted.mean(-1) > _SHOWS if alpha is None else alpha[which, 0]).to(found.alpha)
+    ground = _ground(cfg, rng)
+    found = field.render(lesson.cameras[which], background=ground, generator=rng)
+    rgb = lesson.rgb[which].to(found.rgb)
+    there = (rgb.mean(-1) > _SHOWS if alpha is None else alpha[which, 0]).to(found.alpha)
+    wanted = _over(rgb, there, ground)
     colour, silhouette = telling.huber(found.rgb, wanted, _HUBER), telling.huber(found.alpha, there, _HUBER)
     return {
         "views": cfg.weight * colour.mean(),
@@ -55,11 +59,21 @@ def bootstrapped(
 
 
 def distilled(
-    field: kinds.AnyField, lesson: Lesson, which: int, cfg: Imagining, by: Compared, factor: float, rng: torch.Generator
+    field: kinds.AnyField,
+    lesson: Lesson,
+    alpha: Tensor | None,
+    which: int,
+    cfg: Imagining,
+    by: Compared,
+    factor: float,
+    rng: torch.Generator,
 ) -> dict[str, Tensor]:
-    """One imagined view: sigma^2 |x - x0| (or of latents), and how alike they look, which no noise level weighs."""
-    found = field.render(lesson.cameras[which], background=BLACK, generator=rng)
-    x, wanted = (t.movedim(-1, 0)[None] for t in (found.rgb, lesson.rgb[which].to(found.rgb)))
+    """One imagined view: sigma^2 |x - x0| (or of latents), and how alike they look, which no noise level weighs. `alpha` [1, s, s] is the
+    transformer's opacity there, where it tells it."""
+    ground = _ground(cfg, rng)
+    found = field.render(lesson.cameras[which], background=ground, generator=rng)
+    rgb = lesson.rgb[which].to(found.rgb)
+    x, wanted = (t.movedim(-1, 0)[None] for t in (found.rgb, _over(rgb, covered(rgb, alpha), ground)))
     sigma2 = lesson.weight[which].to(x)
     if cfg.space == "latent" and by.autoencoder is not None:
         apart = (by.autoencoder.encode(2 * x - 1) - by.autoencoder.encode(2 * wanted - 1)).square()
@@ -72,6 +86,28 @@ def distilled(
         "alike": factor * cfg.looks_alike * _alike(by.net, x, wanted),
         "emptier": cfg.opacity * _opacity(found.alpha),
     }
+
+
+def covered(rgb: Tensor, alpha: Tensor | None) -> Tensor:
+    """How much of each pixel of an imagined picture [s, s, 3] over black is the object's [s, s]: as much as it is bright beside what is around it,
+    for outlines fade into the black; and where the transformer's opacity [1, s, s] is sure, for objects have dark parts."""
+    bright = rgb.amax(-1)
+    around = F.max_pool2d(bright[None, None], _AROUND, 1, _AROUND // 2)[0, 0]
+    shows = (bright / (_WHOLE * around).clamp_min(_SHOWS)).clamp(0, 1)
+    return shows if alpha is None else torch.maximum(shows, (2 * alpha[0].to(shows) - 1).clamp(0, 1))
+
+
+def _ground(cfg: Imagining, rng: torch.Generator) -> tuple[float, float, float]:
+    """The colour behind a view."""
+    if cfg.ground == "black" or cfg.space == "latent":
+        return BLACK
+    red, green, blue = torch.rand(3, generator=rng).tolist()
+    return red, green, blue
+
+
+def _over(rgb: Tensor, alpha: Tensor, ground: tuple[float, float, float]) -> Tensor:
+    """A picture [s, s, 3] over black, over another colour."""
+    return rgb + (1 - alpha)[..., None] * torch.tensor(ground).to(rgb)
 
 
 def _alike(net: Lpips | None, a: Tensor, b: Tensor) -> Tensor:
