@@ -371,7 +371,7 @@ def test_imagined_views_count_as_much_as_sigma_squared(time: float) -> None:
     imagined = torch.rand(2, 3, 8, 8, generator=generator(0, "imagined"))
     lesson = looking.lesson(imagined, cameras, sigma2, 1)
     how, by = Imagining(weight=2.0, looks_alike=0.5, ground="black"), looking.Compared(None, None)
-    found = looking.distilled(field, lesson, None, 1, how, by, 1.0, generator(0, "rays"))
+    found = looking.distilled(field, lesson, (imagined[1], None), 1, how, by, 1.0, generator(0, "rays"))
     shown = field.render(cameras[1], background=(0.0, 0.0, 0.0), generator=generator(0, "rays")).rgb.movedim(-1, 0)
     torch.testing.assert_close(found["views"], 2 * sigma2 * (shown - imagined[1]).abs().mean())
     torch.testing.assert_close(found["alike"], 0.5 * edges(shown[None], imagined[1:]))
@@ -386,9 +386,9 @@ def test_dark_fog_is_seen_before_another_colour() -> None:
     cameras = inputs.cameras(poses(1), torch.tensor([1.3, 1.3, 0.5, 0.5]), 8).to(torch.float32)
     lesson = looking.lesson(torch.zeros(1, 3, 8, 8), cameras, 1.0, 1)
     by = looking.Compared(None, None)
-    nothing, fog = torch.zeros(1, 8, 8), torch.ones(1, 8, 8)
-    found = looking.distilled(field, lesson, nothing, 0, Imagining(), by, 1.0, generator(0, "g"))
-    sure = looking.distilled(field, lesson, fog, 0, Imagining(), by, 1.0, generator(0, "g"))
+    dark, nothing, fog = torch.zeros(3, 8, 8), torch.zeros(1, 8, 8), torch.ones(1, 8, 8)
+    found = looking.distilled(field, lesson, (dark, nothing), 0, Imagining(), by, 1.0, generator(0, "g"))
+    sure = looking.distilled(field, lesson, (dark, fog), 0, Imagining(), by, 1.0, generator(0, "g"))
     rng = generator(0, "g")
     ground = tuple(torch.rand(3, generator=rng).tolist())
     shown = field.render(cameras[0], background=ground, generator=rng)
@@ -397,17 +397,17 @@ def test_dark_fog_is_seen_before_another_colour() -> None:
 
 
 def test_what_covers_an_imagined_view() -> None:
-    """What is as bright as what is around it; what fades beside it in parts; and what is black where the transformer is sure of the object."""
-    rgb = torch.zeros(1, 20, 3)
-    rgb[0, 8:] = 0.4
-    rgb[0, 7] = 0.14
-    found = looking.covered(rgb, None)[0]
-    assert found[:7].tolist() == [0] * 7
-    assert float(found[7]) == pytest.approx(0.5)
-    assert found[8:].tolist() == [1] * 12
-    sure = torch.zeros(1, 1, 20)
-    sure[0, 0, :2], sure[0, 0, 2] = 0.9, 0.4
-    assert looking.covered(rgb, sure)[0, :3].tolist() == pytest.approx([0.8, 0.8, 0])
+    """As much as it is bright beside the object's own colour there; and what is black where the transformer is sure of the object."""
+    rgb, plain, alpha = torch.zeros(20, 20, 3), torch.zeros(3, 20, 20), torch.zeros(1, 20, 20)
+    # A thing of brightness 0.8 that the transformer shows as half there, and the picture as thinner than a pixel.
+    alpha[0, :, 8:12], plain[:, :, 8:12] = 0.5, 0.4
+    rgb[:, 9] = 0.2
+    found = looking.covered(rgb, plain, alpha)
+    assert found[10, 9].item() == pytest.approx(0.25)
+    assert not found[:, [0, 8, 10, 19]].any()
+    alpha[0, :, 8:12], plain[:, :, 8:12] = 0.9, 0.72
+    assert looking.covered(rgb, plain, alpha)[10, [8, 9]].tolist() == pytest.approx([0.8, 0.8])
+    assert looking.covered(rgb, plain, None)[10, [8, 9]].tolist() == [0, 1]
 
 
 def test_what_is_lent_is_what_the_nearest_photo_shows_there() -> None:

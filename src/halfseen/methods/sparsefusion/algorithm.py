@@ -121,16 +121,15 @@ def _learned(going: Fit, imagined: Imagined, cfg: Config, seed: int, step: int) 
         which = _imagine(going, imagined, cfg, seed, step, which)
     factor = 1.0 if step <= cfg.imagined else cfg.kept
     which = min(which, len(imagined.lesson.rgb) - 1)
-    alpha = _told_there(imagined, which)
-    return looking.distilled(going.field, imagined.lesson, alpha, which, cfg.imagining, imagined.by, factor, rng)
+    told = _told_there(imagined, which)
+    return looking.distilled(going.field, imagined.lesson, told, which, cfg.imagining, imagined.by, factor, rng)
 
 
-def _told_there(imagined: Imagined, which: int) -> Tensor | None:
-    """The transformer's opacity [1, s, s] at a view of the lesson, which may have one view alone."""
-    if imagined.told.alpha is None:
-        return None
+def _told_there(imagined: Imagined, which: int) -> tuple[Tensor, Tensor | None]:
+    """What the transformer shows [3, s, s], and its opacity [1, s, s], at a view of the lesson, which may have one view alone."""
     apart = (imagined.cameras.c2w - imagined.lesson.cameras.c2w[which]).abs().sum((1, 2))
-    return imagined.told.alpha[int(apart.argmin())]
+    view, alpha = int(apart.argmin()), imagined.told.alpha
+    return imagined.told.rgb[view], None if alpha is None else alpha[view]
 
 
 def _imagine(going: Fit, imagined: Imagined, cfg: Config, seed: int, step: int, which: int) -> int:

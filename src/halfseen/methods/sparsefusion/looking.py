@@ -20,8 +20,8 @@ from halfseen.metrics.lpips import Lpips
 
 # The released code's silhouette of what the transformer shows: the mean of its colours is above this. And what keeps the root of opacity smooth.
 _SHOWS, _ROOT = 0.1, 0.01
-# Pixels around one that its brightness is held against, and the share of theirs that it has where it is the object's alone.
-_AROUND, _WHOLE = 7, 0.7
+# Pixels around one that the object's own colour is looked for in, and the opacity beneath which there is none.
+_AROUND, _FAINT = 9, 0.02
 # Where errors of colours turn from squares to magnitudes.
 _HUBER = 0.1
 
@@ -61,19 +61,19 @@ def bootstrapped(
 def distilled(
     field: kinds.AnyField,
     lesson: Lesson,
-    alpha: Tensor | None,
+    told: tuple[Tensor, Tensor | None],
     which: int,
     cfg: Imagining,
     by: Compared,
     factor: float,
     rng: torch.Generator,
 ) -> dict[str, Tensor]:
-    """One imagined view: sigma^2 |x - x0| (or of latents), and how alike they look, which no noise level weighs. `alpha` [1, s, s] is the
-    transformer's opacity there, where it tells it."""
+    """One imagined view: sigma^2 |x - x0| (or of latents), and how alike they look, which no noise level weighs. `told` is what the
+    transformer shows there [3, s, s], and its opacity [1, s, s] where it tells it."""
     ground = _ground(cfg, rng)
     found = field.render(lesson.cameras[which], background=ground, generator=rng)
     rgb = lesson.rgb[which].to(found.rgb)
-    x, wanted = (t.movedim(-1, 0)[None] for t in (found.rgb, _over(rgb, covered(rgb, alpha), ground)))
+    x, wanted = (t.movedim(-1, 0)[None] for t in (found.rgb, _over(rgb, covered(rgb, *told), ground)))
     sigma2 = lesson.weight[which].to(x)
     if cfg.space == "latent" and by.autoencoder is not None:
         apart = (by.autoencoder.encode(2 * x - 1) - by.autoencoder.encode(2 * wanted - 1)).square()
@@ -88,13 +88,18 @@ def distilled(
     }
 
 
-def covered(rgb: Tensor, alpha: Tensor | None) -> Tensor:
-    """How much of each pixel of an imagined picture [s, s, 3] over black is the object's [s, s]: as much as it is bright beside what is around it,
-    for outlines fade into the black; and where the transformer's opacity [1, s, s] is sure, for objects have dark parts."""
+def covered(rgb: Tensor, plain: Tensor, alpha: Tensor | None) -> Tensor:
+    """How much of each pixel of an imagined picture [s, s, 3] over black is the object's [s, s]: as much as it is bright beside the colour that the
+    transformer's picture `plain` [3, s, s] has around there, for outlines and thin things fade into the black; and where the transformer's
+    opacity [1, s, s] is sure, for objects have dark parts. Of a transformer that tells no opacity: what is not black."""
     bright = rgb.amax(-1)
-    around = F.max_pool2d(bright[None, None], _AROUND, 1, _AROUND // 2)[0, 0]
-    shows = (bright / (_WHOLE * around).clamp_min(_SHOWS)).clamp(0, 1)
-    return shows if alpha is None else torch.maximum(shows, (2 * alpha[0].to(shows) - 1).clamp(0, 1))
+    if alpha is None:
+        return (bright / _SHOWS).clamp(0, 1)
+    plain, alpha = plain.to(bright), alpha.to(bright)
+    around = torch.cat([plain, alpha])[None]
+    mean = F.avg_pool2d(around, _AROUND, 1, _AROUND // 2)[0]
+    own = (mean[:3] / mean[3:].clamp_min(_FAINT)).amax(0)
+    return torch.maximum((bright / own.clamp_min(_SHOWS)).clamp(0, 1), (2 * alpha[0] - 1).clamp(0, 1))
 
 
 def _ground(cfg: Imagining, rng: torch.Generator) -> tuple[float, float, float]:
