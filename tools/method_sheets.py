@@ -1,9 +1,12 @@
-"""Draw docs/pictures/nerfdiff.jpg: objects of the claims from one photo, what is predicted, what is distilled, and the truth."""
+"""Draw docs/pictures/nerfdiff.jpg and sparsefusion.jpg: objects of the claims from one photo or two, what is predicted, what is distilled, and the truth."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,40 +20,56 @@ from halfseen.images.io import to_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "pictures"
-# One row of the sheet each.
-SHOWN = {"nerfdiff": tuple(f"object-{family}-0" for family in objects.FAMILIES)}
-# What is drawn between the photo and the truth.
-VARIANTS = {"nerfdiff": ("feedforward", "ngd")}
-# Views of the spiral that are drawn: from the side, and from behind.
-LOOKS = (80, 101)
 SIZE = 128
 QUALITY = 88
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """What a method is shown by."""
+
+    families: tuple[str, ...]  # a row each
+    variants: tuple[str, ...]  # drawn between the photos and the truth
+    views: Callable[[str], tuple[Capture, Split]]  # of a scene
+    looks: tuple[int, ...]  # views that are drawn
+
+
+# From the side, and from behind.
+SHEETS = {
+    "nerfdiff": Sheet(
+        objects.FAMILIES, ("feedforward", "ngd"), partial(objects.spiral, captures=None, views=1, size=SIZE), (80, 101)
+    ),
+    "sparsefusion": Sheet(
+        objects.ON_WHITE, ("eft", "distilled"), partial(objects.orbit, captures=None, views=2, size=SIZE), (3, 10, 26)
+    ),
+}
+
+
 def main() -> None:
     """Draw the sheets named on the command line, or all."""
-    for method in sys.argv[1:] or SHOWN:
-        rows = [_row(method, *objects.spiral(scene, None, 1, SIZE)) for scene in SHOWN[method]]
+    for method in sys.argv[1:] or SHEETS:
+        sheet = SHEETS[method]
+        rows = [_row(method, sheet, *sheet.views(f"object-{family}-0")) for family in sheet.families]
         path = FOLDER / f"{method}.jpg"
         Image.fromarray(to_bytes(torch.cat(rows, 0))).save(path, quality=QUALITY)
         print(path.relative_to(ROOT), flush=True)
 
 
-def _row(method: str, capture: Capture, split: Split) -> torch.Tensor:
-    """The photo, then from each place what every variant shows and the truth."""
-    photo = capture.select(split.train)
-    targets = capture.select(LOOKS)
-    shown = [_shown(photo, targets, method, variant) for variant in VARIANTS[method]]
+def _row(method: str, sheet: Sheet, capture: Capture, split: Split) -> torch.Tensor:
+    """The photos, then from each place what every variant shows and the truth."""
+    photos = capture.select(split.train)
+    targets = capture.select(sheet.looks)
+    shown = [_shown(photos, targets, method, variant) for variant in sheet.variants]
     truth = [_on_white(v.image.read()) for v in targets.views]
-    tiles = [_on_white(photo.views[0].image.read())]
+    tiles = [_on_white(v.image.read()) for v in photos.views]
     for pictures in zip(*shown, truth, strict=True):
         tiles += pictures
     return torch.cat(tiles, 1)
 
 
-def _shown(photo: Capture, targets: Capture, method: str, variant: str) -> list[torch.Tensor]:
+def _shown(photos: Capture, targets: Capture, method: str, variant: str) -> list[torch.Tensor]:
     with tempfile.TemporaryDirectory() as out:
-        run = hs.reconstruct(photo, out=Path(out) / "run", method=method, variant=variant, max_size=SIZE)
+        run = hs.reconstruct(photos, out=Path(out) / "run", method=method, variant=variant, max_size=SIZE)
         return [frame.rgb for frame in hs.render(run, targets.cameras())]
 
 

@@ -126,6 +126,8 @@ ABLATIONS: dict[str, tuple[Row, ...]] = {
     ),
     "sparsefusion": (
         Row("paper's schedule", "sparsefusion", "distilled", _PAPERS, base="sparsefusion"),
+        _imagined("views over black", "imagining.ground=black"),
+        _imagined("fine levels from the start", "fit.hashgrid.coarse_to_fine=0"),
         _imagined("in latents", "imagining.space=latent"),
         _imagined("no bootstrap", "bootstrap=0"),
         _imagined("rounds without a last word", "refine=0"),

@@ -24,7 +24,7 @@ class Imagining:
     views: int = 24
     rounds: int = 12
     first: float = 0.8
-    last: float = 0.1
+    last: float = 0.5
     # Steps of the sampler in a round; of `fresh`, at most.
     looks: int = 4
     most: int = 50
@@ -61,6 +61,17 @@ class Imagining:
             within(f"imagining.{name}", getattr(self, name), 0, 1e6)
 
 
+# Photos and nothing that stereo says of them, as the released code has it.
+_PHOTOS = replace(CLASSIC, depth=0.0, near=0.0, distortion=0.0)
+# Fine levels come last: what they make of views whose pixels are coarser is dust that no view speaks against.
+_COARSE_FIRST = replace(
+    _PHOTOS,
+    full_until=0,
+    coarse_alone=1.0,
+    hashgrid=replace(CLASSIC.hashgrid, levels=6, finest=256, coarse_to_fine=1.0),
+)
+
+
 @dataclass(frozen=True)
 class Config:
     """A field that learns from photos and from imagined views."""
@@ -75,7 +86,7 @@ class Config:
     imagining: Imagining = field(default_factory=Imagining)
     # Imagined views of the end count so much while the photos have the last word.
     kept: float = 0.3
-    fit: photometric.Config = field(default_factory=lambda: replace(CLASSIC, depth=0.0, near=0.0, distortion=0.0))
+    fit: photometric.Config = field(default_factory=lambda: _COARSE_FIRST)
     # Wanted cameras in the user's frame; without any an orbit is fitted to the photos.
     targets: tuple[Pose, ...] = ()
     prior: str = "sparsefusion-objects"
@@ -115,6 +126,7 @@ PAPER = {
         steps=3000,
         bootstrap=1 / 3,
         refine=0.0,
+        fit=_PHOTOS,
         imagining=Imagining(schedule="fresh", views=82, first=0.99, last=0.0, sampler="ancestral-plms", ground="black"),
     )
 }
