@@ -191,7 +191,7 @@ def test_one_photo_needs_no_choice_of_a_method(
     assert cli("reconstruct", tmp_path / "photo.png", *ask) == 0
     shutil.copyfile(tmp_path / "photo.png", tmp_path / "another.png")
     assert cli("reconstruct", tmp_path / "another.png", *ask) == 0
-    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["another-nerfdiff", "photo-nerfdiff"]
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["another-auto", "photo-auto"]
 
 
 @pytest.mark.parametrize("variant", ["sample-then-fit", "sds"])

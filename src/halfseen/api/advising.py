@@ -49,6 +49,7 @@ class Advice:
     all: tuple[Looked, ...]
     sentence: str
     camera: Cameras  # user's frame
+    cameras: Cameras  # of all places
     picture: Tensor  # [H, W, 3] what is seen from there, and a plan of all places
 
 
@@ -80,7 +81,7 @@ def advise(run: Run, told: Callable[[int, int], None] = lambda done, count: None
     sentence = _sentence(looked[best], own, [v.name for v in capture.views])
     gains = [(n.place, n.gain) for n in looked]
     plan = advice_picture.draw(shown[best].rgb, shown[best].seen, gains, own, places[best])
-    return Advice(looked[best], tuple(looked), sentence, wanted[best], plan)
+    return Advice(looked[best], tuple(looked), sentence, wanted[best], wanted, plan)
 
 
 def save(advice: Advice, path: Path) -> None:

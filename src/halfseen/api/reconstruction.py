@@ -12,14 +12,16 @@ from typing import Any
 
 import torch
 
-from halfseen.api import evaluation, posing
+from halfseen.api import choosing, evaluation, posing
 from halfseen.api.requests import (
+    AUTO,
     LEAST_STEPS,
     Request,
     default_out,
     device_named,
     method_config,
     method_for,
+    method_named,
     no_such,
     request_of,
 )
@@ -93,21 +95,27 @@ def reconstruct(
     """
     if not isinstance(capture, Capture):
         capture = formats.read([Path(capture)])
-    if resume and method == "auto" and out is not None:
-        method = str(runs.open_run(Path(out)).config["request"]["method"])
+    path = Path(out) if out is not None else default_out(capture.folder.resolve().name, method, capture)
+    if resume and method == AUTO:
+        method = str(runs.open_run(path).config["request"]["method"])
     chosen = method_for(method, capture)
     _check(chosen, variant, profile, capture)
     capture = posing.with_cameras(capture, chosen, fov, distance, None if poses is None else Path(poses), seed)
     split = protocols.choose(capture, views, view_ids, split_by)
-    if resume and views is None and view_ids is None and split_by is None and out is not None:
-        split = _split_of(runs.open_run(Path(out)), len(capture))
-    if chosen.cut_out:
+    if resume and views is None and view_ids is None and split_by is None:
+        split = _split_of(runs.open_run(path), len(capture))
+    alone = False
+    if method == AUTO and not (variant or settings or priors) and profile == "small":
+        taken = choosing.choose(capture.select(split.train), field)
+        chosen, variant, field = method_named(taken.method), taken.variant, taken.field
+        capture = capture.noted(taken.said)
+        alone = taken.alone
+    if chosen.cut_out or alone:
         capture = foreground.cut_out(capture, {*split.train, *thinned(split.test)})
     if target_poses is not None:
         settings = (*settings, targets_setting(chosen, Path(target_poses), capture))
     request = request_of(chosen, variant, field, split, max_size, seed, steps, settings, priors, profile)
     where = device_named(device)
-    path = Path(out) if out is not None else default_out(capture.folder.resolve().name, chosen.name, capture)
     if resume:
         run = _reopen(path, chosen, request, capture, split)
     else:

@@ -19,8 +19,7 @@ from halfseen.methods.plain.algorithm import METHOD as PLAIN
 from halfseen.methods.sparsefusion.algorithm import METHOD as SPARSEFUSION
 
 METHODS: tuple[Method, ...] = (PLAIN, DIFFUSIONERF, DIFIX3D, NERFDIFF, SPARSEFUSION)
-# What `--method auto` means until a rule chooses among several methods; one photo without a camera can only be of an object.
-AUTO, AUTO_ONE_PHOTO = "plain", "nerfdiff"
+AUTO = "auto"
 DEFAULT_MAX_SIZE = 256
 # Smallest work size and number of steps that make sense; SSIM's window has 11 pixels.
 LEAST_SIZE, LEAST_STEPS = 16, 1
@@ -58,28 +57,27 @@ def device_named(name: str) -> torch.device:
 
 
 def default_out(name: str, method: str, capture: Capture) -> Path:
-    """Where a run lies if nobody says: by the capture's name (a single photo's own), and by the method that `auto` stands for."""
+    """Where a run lies if nobody says: by the capture's name (a single photo's own), and by the method as it was named."""
     if len(capture) == 1 and not capture.posed:
         name = Path(capture.views[0].name).stem
-    return Path("runs") / f"{name}-{method_for(method, capture).name}"
+    return Path("runs") / f"{name}-{method}"
 
 
 def method_for(name: str, capture: Capture) -> Method:
-    """A method by its name for a capture; auto is what the library thinks best."""
+    """A method by its name for a capture; of auto what is known before cameras are: one photo without a camera can only be of an object."""
     alone = len(capture) == 1 and not capture.posed
-    return method_named((AUTO_ONE_PHOTO if alone else AUTO) if name == "auto" else name)
+    return method_named((NERFDIFF if alone else PLAIN).name if name == AUTO else name)
 
 
 def method_named(name: str) -> Method:
-    """A method by its name; auto is what it is for several photos."""
-    wanted = AUTO if name == "auto" else name
+    """A method by its name."""
     for entry in METHODS:
-        if entry.name == wanted:
+        if entry.name == name:
             return entry
     raise UserError(
         "the method is not known",
         got=quote(name),
-        accepted="auto, " + ", ".join(m.name for m in METHODS),
+        accepted=f"{AUTO}, " + ", ".join(m.name for m in METHODS),
         do="Choose one of these.",
     )
 

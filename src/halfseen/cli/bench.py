@@ -1,4 +1,4 @@
-"""`halfseen bench speed | claims | poses`."""
+"""`halfseen bench speed | claims | poses | advice`."""
 
 from __future__ import annotations
 
@@ -126,6 +126,39 @@ class BenchPoses:
             print(
                 f"| {r['set']} | {r['photos']} | {r['placed']:.0%} | {errors} | {r['sure']} of {r['of']} | {r['seconds']:.0f} |"
             )
+
+
+@dataclass(frozen=True)
+class BenchAdvice:
+    """On worlds, add the photo that advice asks for, and photos from places drawn at random; PSNR on photos that no fit saw."""
+
+    draws: int = 3
+    """Places that are drawn, of each world."""
+    steps: int = 400
+    """Steps of each fit (plain classic)."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        from statistics import fmean
+
+        from halfseen import api
+        from halfseen.bench import advice
+
+        progress = Progress("worlds")
+        tools = advice.Tools(api.reconstruct, api.advise)
+        found = advice.rows(tools, self.draws, self.steps, progress.update)
+        if self.json:
+            print(json.dumps({"rows": [{**asdict(r), "gain": r.gain} for r in found]}, indent=1, allow_nan=False))
+            return
+        print("| world | three photos | and the advised one | and others | gain over their mean |")
+        print("|---" * 5 + "|")
+        for r in found:
+            others = ", ".join(f"{o:.2f}" for o in r.others)
+            print(f"| {r.world} | {r.before:.2f} | {r.advised:.2f} | {others} | {r.gain:+.2f} |")
+        print(
+            f"mean gain {fmean(r.gain for r in found):+.2f} dB; {sum(r.gain > 0 for r in found)} of {len(found)} gain"
+        )
 
 
 def _possible(wanted: list[Cell], asked: tuple[str, ...]) -> list[Cell]:

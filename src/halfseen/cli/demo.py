@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _FAMILY, _LAYOUT, _MEMBER = "rooms", "forward", 7
 _VIEWS, _SIZE = 9, (256, 192)
 _INPUTS = (0, 4, 8)
-_FIELD = "gaussians"
+_METHOD, _FIELD = "plain", "gaussians"
 _ORBIT = 30
 _SHOWN = 3
 
@@ -49,6 +49,7 @@ class Demo:
         run = api.reconstruct(
             capture,
             out=self.out / "run",
+            method=_METHOD,
             views=len(_INPUTS),
             field=_FIELD,
             steps=self.steps,

@@ -22,7 +22,7 @@ import tyro
 from halfseen import __version__
 from halfseen.cli.advise import Advise
 from halfseen.cli.batch import Batch
-from halfseen.cli.bench import BenchClaims, BenchPoses, BenchSpeed
+from halfseen.cli.bench import BenchAdvice, BenchClaims, BenchPoses, BenchSpeed
 from halfseen.cli.data import DataCheck, DataConvert, DataInfo, DataMask, DataPose
 from halfseen.cli.demo import Demo
 from halfseen.cli.doctor import Doctor
@@ -63,7 +63,10 @@ PriorCommand = (
 )
 
 BenchCommand = (
-    Annotated[BenchSpeed, _sub("speed")] | Annotated[BenchClaims, _sub("claims")] | Annotated[BenchPoses, _sub("poses")]
+    Annotated[BenchSpeed, _sub("speed")]
+    | Annotated[BenchClaims, _sub("claims")]
+    | Annotated[BenchPoses, _sub("poses")]
+    | Annotated[BenchAdvice, _sub("advice")]
 )
 
 Command = (
@@ -119,6 +122,7 @@ _RECORDS = (
     BenchSpeed,
     BenchClaims,
     BenchPoses,
+    BenchAdvice,
     DataCheck,
     DataInfo,
     DataConvert,

@@ -24,9 +24,9 @@ class Reconstruct:
     capture: tyro.conf.Positional[tuple[Path, ...]]
     """A folder in any supported layout, photos, or a video."""
     out: Path | None = None
-    """The run folder (default: runs/CAPTURE-METHOD)."""
+    """The run folder (default: runs/CAPTURE-METHOD, with the method as it is named here)."""
     method: Literal["auto", "plain", "diffusionerf", "difix3d", "nerfdiff", "sparsefusion"] = "auto"
-    """Which system rebuilds the scene; auto is nerfdiff for one photo without a camera, else plain for now."""
+    """Which system rebuilds the scene; auto looks at the photos, and says what it took and why (plain where a setting, variant or prior is named)."""
     variant: str | None = None
     """A variant of the method (plain: classic, basic; diffusionerf: prior, geometric, geometric-prior; difix3d: plus, progressive, at-once, renders-only, per-step, base, filled; nerfdiff: ngd, feedforward, sample-then-fit, sds, diffusion-only, pixelnerf; sparsefusion: distilled, eft, vldm, pixelnerf)."""
     field: Literal["hashgrid", "triplane", "gaussians"] | None = None

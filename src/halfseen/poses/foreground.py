@@ -127,8 +127,9 @@ def boxes(capture: Capture) -> list[Box | None]:
     return [(w[0], w[1], w[2], w[3]) if there else None for w, there in zip(windows, shown.tolist(), strict=True)]
 
 
-def mask_of(view: View, box: Box | None = None) -> tuple[Picture | None, str]:
-    """What of a photo is the object, and who said so; None where the picture's own transparency does. Where nothing does it is cut out."""
+def stated(view: View) -> tuple[Picture | None, str] | None:
+    """What of a photo is the object as the photo itself says it, and how; None for the picture where its own transparency does. None where
+    nothing says it."""
     if view.mask is not None:
         return view.mask, "the object is cut out by its mask"
     path = view.image.path if isinstance(view.image, PictureFile) else None
@@ -142,10 +143,23 @@ def mask_of(view: View, box: Box | None = None) -> tuple[Picture | None, str]:
         return None, "the object is cut out by the picture's transparency"
     if (apart := even(pixels)) is not None:
         return PictureArray(apart), "the object is what stands out from a ground of one colour"
+    return None
+
+
+def alone(capture: Capture) -> bool:
+    """Whether every photo says by itself what is the object."""
+    if capture.mask_role is not None:
+        return capture.mask_role == "object"
+    return all(stated(view) is not None for view in capture.views)
+
+
+def mask_of(view: View, box: Box | None = None) -> tuple[Picture | None, str]:
+    """What of a photo is the object, and who said so (see `stated`). Where nothing does it is cut out."""
+    if (found := stated(view)) is not None:
+        return found
     around = "the picture's middle" if box is None else "where all cameras look"
-    found_there = PictureArray(cut(pixels[..., :3], box))
     return (
-        found_there,
+        PictureArray(cut(view.image.read()[..., :3], box)),
         f"the object was cut out by GrabCut, which took what is around {around} for background (look at the mask; a better one is read from {PurePosixPath(view.name).stem}{build.MASK_BESIDE} beside the photo)",
     )
 

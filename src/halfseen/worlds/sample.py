@@ -93,6 +93,11 @@ def capture(
     return shoot(family, seed, layout=layout, views=views, size=size, imperfect=imperfect).capture
 
 
+def shoot_at(family: Family, seed: int, world: World, cameras: Cameras) -> Shot:
+    """Photograph one member, which was prepared, by cameras of one's own."""
+    return _shot(world, family.background, cameras, seed, Imperfect())
+
+
 def shoot_model(
     model: Model, layout: str, views: int, size: tuple[int, int], seed: int, imperfect: Imperfect | None = None
 ) -> Shot:
