@@ -96,33 +96,39 @@ def reconstruct(
     if not isinstance(capture, Capture):
         capture = formats.read([Path(capture)])
     path = Path(out) if out is not None else default_out(capture.folder.resolve().name, method, capture)
-    if resume and method == AUTO:
-        method = str(runs.open_run(path).config["request"]["method"])
-    chosen = method_for(method, capture)
-    _check(chosen, variant, profile, capture)
+    before = runs.open_run(path) if resume else None
+    if before is not None and method == AUTO:
+        method = str(before.config["request"]["method"])
+    _check(chosen := method_for(method, capture), variant, profile, capture)
     capture = posing.with_cameras(capture, chosen, fov, distance, None if poses is None else Path(poses), seed)
-    split = protocols.choose(capture, views, view_ids, split_by)
-    if resume and views is None and view_ids is None and split_by is None:
-        split = _split_of(runs.open_run(path), len(capture))
-    alone = False
-    if method == AUTO and not (variant or settings or priors) and profile == "small":
-        taken = choosing.choose(capture.select(split.train), field)
+    split = _split(capture, views, view_ids, split_by, before)
+    free = method == AUTO and not (variant or settings or priors) and profile == "small"
+    taken = choosing.choose(capture.select(split.train), field) if free else None
+    if taken is not None:
         chosen, variant, field = method_named(taken.method), taken.variant, taken.field
         capture = capture.noted(taken.said)
-        alone = taken.alone
-    if chosen.cut_out or alone:
+    if chosen.cut_out or (taken is not None and taken.alone):
         capture = foreground.cut_out(capture, {*split.train, *thinned(split.test)})
     if target_poses is not None:
         settings = (*settings, targets_setting(chosen, Path(target_poses), capture))
     request = request_of(chosen, variant, field, split, max_size, seed, steps, settings, priors, profile)
     where = device_named(device)
-    if resume:
-        run = _reopen(path, chosen, request, capture, split)
-    else:
+    if before is None:
         run = _create(path, chosen, request, capture, split, where, budget, on_compile)
+    else:
+        run = _reopen(before, chosen, request, capture, split)
     if not run.finished:
         fit_run(run, chosen, where, on_compile, on_start, on_snapshot, capture.select(thinned(split.test)))
     return run
+
+
+def _split(
+    capture: Capture, views: int | None, view_ids: Sequence[int] | None, split_by: str | None, before: Run | None
+) -> Split:
+    """Which views are the inputs: as asked for, or as a run that is gone on with had it."""
+    if before is not None and views is None and view_ids is None and split_by is None:
+        return _split_of(before, len(capture))
+    return protocols.choose(capture, views, view_ids, split_by)
 
 
 def _check(method: Method, variant: str | None, profile: str, capture: Capture) -> None:
@@ -243,9 +249,8 @@ def _check_masks(capture: Capture) -> None:
             )
 
 
-def _reopen(path: Path, method: Method, request: Request, capture: Capture, split: Split) -> Run:
-    """Open a run to go on with it; it must have been asked for the same thing on the same photos."""
-    run = runs.open_run(path)
+def _reopen(run: Run, method: Method, request: Request, capture: Capture, split: Split) -> Run:
+    """A run to go on with; it must have been asked for the same thing on the same photos."""
     asked = configs.to_plain(request)
     defaults = request_of(method, None, None, split, None, 0, None, (), profile=request.profile)
     omitted = {**configs.to_plain(defaults), "profile": "small"}
@@ -254,14 +259,14 @@ def _reopen(path: Path, method: Method, request: Request, capture: Capture, spli
     different = [k for k in asked if asked[k] != stored.get(k) and (k == "method" or asked[k] != omitted[k])]
     if different:
         raise UserError(
-            f"run {quote(str(path))} was started with other settings",
+            f"run {quote(str(run.path))} was started with other settings",
             got=", ".join(f"{k}={asked[k]}" for k in different),
             accepted=", ".join(f"{k}={stored.get(k)}" for k in different),
             do="Use the same settings, or another --out.",
         )
     if not provenance.same_inputs(run, capture):
         raise UserError(
-            f"run {quote(str(path))} was started from other photos",
+            f"run {quote(str(run.path))} was started from other photos",
             got="files that differ",
             accepted="the same files",
             do="Use another --out.",
