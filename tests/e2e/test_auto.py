@@ -65,8 +65,12 @@ def test_what_names_a_setting_is_plain(tmp_path: Path) -> None:
 
 def test_an_object_on_white_is_an_object_and_a_room_is_none() -> None:
     car = unmasked(sample.capture(by_name("cars"), 3, layout="hemisphere", views=3, size=(64, 48)))
-    found = choosing.choose(car)
+    found = choosing.choose(car.select((0, 1)))
     assert (found.method, found.alone) == ("sparsefusion", True)
+    found, share = choosing.choose(car), choosing.known_share(car, alone=True)
+    assert (found.method, found.alone) == ("difix3d", True)
+    assert choosing.known_share(car) < share < 1, "of all pixels, most of which are white, stereo knows less"
+    assert found.field == ("gaussians" if share >= 0.4 else "hashgrid")
     room = unmasked(sample.capture(by_name("rooms"), 3, layout="forward", views=3, size=(64, 48)))
     found = choosing.choose(room)
     assert (found.method, found.alone) == ("difix3d", False)

@@ -13,11 +13,13 @@ from halfseen.methods.photometric import config as photometric
 from halfseen.methods.photometric import geometry
 from halfseen.poses import foreground, framing
 
-# Gaussians begin at surfaces that stereo finds: where it knows the depth of so much of the photos, they are better than a hash grid. Looked at in
-# photos of so many pixels.
-_KNOWN, _SIZE = 0.5, 128
-# Photos of an object alone, up to which imagined views help.
-_FEW = 6
+# Gaussians begin at surfaces that stereo finds: where it knows the depth of so much of what photos show, of a scene and of an object alone, they are
+# better than a hash grid. Looked at in photos of so many pixels.
+_SCENE, _OBJECT, _SIZE = 0.5, 0.4, 128
+# Photos of an object alone, up to which imagined views help more than repairs.
+_FEW = 2
+# Mask values above this are the object's.
+_INSIDE = 0.5
 
 
 @dataclass(frozen=True)
@@ -43,27 +45,24 @@ def choose(photos: Capture, field: str | None = None) -> Choice:
         return Choice(
             "nerfdiff", "ngd", field or "triplane", "one photo, of which a prior of objects is distilled", True
         )
-    if foreground.alone(photos):
-        return _object(count, field)
-    known = known_share(photos)
-    kind = field or ("gaussians" if known >= _KNOWN else "hashgrid")
-    told = f"a scene in {count} photos; stereo knows the depth of {100 * known:.0f} % of them, and Gaussians want {100 * _KNOWN:.0f}"
-    return Choice("difix3d", "renders-only", kind, told, False)
-
-
-def _object(count: int, field: str | None) -> Choice:
-    """For photos that say what is the object."""
-    if count <= _FEW:
+    alone = foreground.alone(photos)
+    if alone and count <= _FEW:
         said = f"an object alone in {count} photos; what they do not show is imagined"
         return Choice("sparsefusion", "distilled", field or "hashgrid", said, True)
-    said = f"an object alone in {count} photos, more than imagined views help"
-    return Choice("difix3d", "renders-only", field or "hashgrid", said, True)
+    known, wanted = known_share(photos, alone=alone), _OBJECT if alone else _SCENE
+    kind = field or ("gaussians" if known >= wanted else "hashgrid")
+    what = "an object alone" if alone else "a scene"
+    said = f"{what} in {count} photos; stereo knows the depth of {100 * known:.0f} % of it, and Gaussians want {100 * wanted:.0f}"
+    return Choice("difix3d", "renders-only", kind, said, alone)
 
 
-def known_share(photos: Capture) -> float:
-    """The share of pixels whose depth stereo knows."""
+def known_share(photos: Capture, *, alone: bool = False) -> float:
+    """The share of pixels whose depth stereo knows; of an object alone, of its own."""
+    if alone:
+        photos = foreground.cut_out(photos, range(len(photos)))
     loaded = loading.load(photos, _SIZE)
     boxed = normalise.move(loaded, framing.measure(loaded).to_box)
     cfg = photometric.CLASSIC
     found = geometry.measure(boxed, cfg.stereo, cfg.near_share, torch.device("cpu"))
-    return float((found.depth > 0).float().mean())
+    shows = loading.stack_masks(loaded) > _INSIDE
+    return float((found.depth > 0)[shows].float().mean())
