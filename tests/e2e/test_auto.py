@@ -39,7 +39,6 @@ def config_of(run: Path) -> dict[str, Any]:
     [
         ("rooms", "forward", "0,1,2", ("difix3d", "renders-only")),
         ("cars", "hemisphere", "0,2", ("sparsefusion", "distilled")),
-        ("cars", "hemisphere", "1", ("nerfdiff", "ngd")),
     ],
 )
 def test_auto_takes_what_fits_the_photos_and_says_why(
@@ -65,6 +64,8 @@ def test_what_names_a_setting_is_plain(tmp_path: Path) -> None:
 
 def test_an_object_on_white_is_an_object_and_a_room_is_none() -> None:
     car = unmasked(sample.capture(by_name("cars"), 3, layout="hemisphere", views=3, size=(64, 48)))
+    found = choosing.choose(car.select((1,)))
+    assert (found.method, found.variant, found.field) == ("nerfdiff", "ngd", "triplane")
     found = choosing.choose(car.select((0, 1)))
     assert (found.method, found.alone) == ("sparsefusion", True)
     found, share = choosing.choose(car), choosing.known_share(car, alone=True)

@@ -152,9 +152,8 @@ def test_repaired_views_look_from_where_they_are_told(
     assert any("5 cameras that were given" in note for note in run.config["assumed"])
     lesson = run.load()[1]["lesson"]
     assert lesson["rgb"].shape[0] == 5
-    assert (
-        main(["reconstruct", str(still_life_folder), "--out", str(tmp_path / "no"), "--target-poses", str(wanted)]) == 2
-    )
+    asked = ["reconstruct", str(still_life_folder), "--out", str(tmp_path / "no"), "--target-poses", str(wanted)]
+    assert main([*asked, "--method", "plain"]) == 2
     assert "difix3d" in capsys.readouterr().err
 
 
@@ -197,7 +196,18 @@ def test_many_captures_are_rebuilt_once(
     few = {"steps": 3, "max_size": 32, "field": "gaussians"}
     entries = [{"capture": str(still_life_folder), "name": n, **few} for n in ("a", "b")]
     (tmp_path / "list.json").write_text(json.dumps([*entries, {"capture": "nowhere", "name": "c"}]))
-    asked = ["batch", str(tmp_path / "list.json"), "--out", str(tmp_path / "runs"), "--views", "2", "--workers", "2"]
+    asked = [
+        "batch",
+        str(tmp_path / "list.json"),
+        "--out",
+        str(tmp_path / "runs"),
+        "--views",
+        "2",
+        "--workers",
+        "2",
+        "--method",
+        "plain",
+    ]
     assert main(asked) == 2
     assert "c failed" in capsys.readouterr().err
     rows = {r["name"]: r for r in json.loads((tmp_path / "runs" / "batch.json").read_text())["runs"]}
@@ -205,11 +215,11 @@ def test_many_captures_are_rebuilt_once(
     assert rows["a"]["psnr_held_out"] == rows["b"]["psnr_held_out"]
     (tmp_path / "list.txt").write_text(f"# one\n{still_life_folder}\n")
     assert main(["batch", str(tmp_path / "list.txt"), "--out", str(tmp_path / "more"), "--views", "2", "--steps", "2",
-        "--max-size", "32", "--field", "gaussians"]) == 0  # fmt: skip
+        "--max-size", "32", "--field", "gaussians", "--method", "plain"]) == 0  # fmt: skip
     assert main(asked) == 2
     rows = {r["name"]: r for r in json.loads((tmp_path / "runs" / "batch.json").read_text())["runs"]}
     assert [rows[n]["state"] for n in "abc"] == ["was there", "was there", "failed"]
-    few_options = ("--views", "2", "--steps", "2", "--max-size", "32", "--field", "gaussians")
+    few_options = ("--views", "2", "--steps", "2", "--max-size", "32", "--field", "gaussians", "--method", "plain")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "one").symlink_to(still_life_folder)
     monkeypatch.chdir(tmp_path / "folder")
