@@ -107,7 +107,7 @@ def reconstruct(
     if taken is not None:
         chosen, variant, field = method_named(taken.method), taken.variant, taken.field
         capture = capture.noted(taken.said)
-    if chosen.cut_out or (taken is not None and taken.alone):
+    if chosen.cut_out or _cut_out(before) or (taken is not None and taken.alone):
         capture = foreground.cut_out(capture, {*split.train, *thinned(split.test)})
     if target_poses is not None:
         settings = (*settings, targets_setting(chosen, Path(target_poses), capture))
@@ -129,6 +129,11 @@ def _split(
     if before is not None and views is None and view_ids is None and split_by is None:
         return _split_of(before, len(capture))
     return protocols.choose(capture, views, view_ids, split_by)
+
+
+def _cut_out(before: Run | None) -> bool:
+    """Whether a run that is gone on with is of an object, which its own inputs say."""
+    return before is not None and before.capture().mask_role == "object"
 
 
 def _check(method: Method, variant: str | None, profile: str, capture: Capture) -> None:

@@ -52,7 +52,7 @@ class BenchClaims:
     method: str = "plain"
     """Whose claims: plain, diffusionerf, difix3d, nerfdiff, sparsefusion."""
     tier: Literal["quick", "full"] = "quick"
-    """quick takes 2 (plain), 9 (diffusionerf), 18 (difix3d) or 11 (nerfdiff) minutes a scene on one core; full goes on for long."""
+    """quick takes 2 (plain), 9 (diffusionerf), 18 (difix3d), 11 (nerfdiff) or 8 (sparsefusion) minutes a scene on one core; full goes on for long."""
     scenes: tuple[str, ...] = ()
     """Only these scenes, such as room-0 llff_fern."""
     rows: tuple[str, ...] = ()

@@ -17,6 +17,11 @@ def over(pixels: Tensor, alpha: Tensor, background: tuple[float, float, float]) 
     return pixels * alpha[..., None] + pixels.new_tensor(background) * (1 - alpha[..., None])
 
 
+def behind(pixels: Tensor, alpha: Tensor, background: tuple[float, float, float]) -> Tensor:
+    """Colours [..., 3] over black, with alpha [...], over another constant background."""
+    return pixels + (1 - alpha[..., None]) * pixels.new_tensor(background)
+
+
 def rim(photo: Tensor) -> Tensor:
     """Mean colour [3] of the outermost pixels of a picture [H, W, 3]."""
     return torch.cat([photo[0], photo[-1], photo[1:-1, 0], photo[1:-1, -1]]).mean(0)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from halfseen.cameras.cameras import Cameras
 from halfseen.fields import kinds
 from halfseen.fields.contract import BLACK
+from halfseen.images import color
 from halfseen.methods.photometric.lessons import Lesson
 from halfseen.methods.sparsefusion import telling
 from halfseen.methods.sparsefusion.config import Imagining
@@ -49,7 +50,7 @@ def bootstrapped(
     found = field.render(lesson.cameras[which], background=ground, generator=rng)
     rgb = lesson.rgb[which].to(found.rgb)
     there = (rgb.mean(-1) > _SHOWS if alpha is None else alpha[which, 0]).to(found.alpha)
-    wanted = _over(rgb, there, ground)
+    wanted = color.behind(rgb, there, ground)
     colour, silhouette = telling.huber(found.rgb, wanted, _HUBER), telling.huber(found.alpha, there, _HUBER)
     return {
         "views": cfg.weight * colour.mean(),
@@ -73,7 +74,7 @@ def distilled(
     ground = _ground(cfg, rng)
     found = field.render(lesson.cameras[which], background=ground, generator=rng)
     rgb = lesson.rgb[which].to(found.rgb)
-    x, wanted = (t.movedim(-1, 0)[None] for t in (found.rgb, _over(rgb, covered(rgb, *told), ground)))
+    x, wanted = (t.movedim(-1, 0)[None] for t in (found.rgb, color.behind(rgb, covered(rgb, *told), ground)))
     sigma2 = lesson.weight[which].to(x)
     if cfg.space == "latent" and by.autoencoder is not None:
         apart = (by.autoencoder.encode(2 * x - 1) - by.autoencoder.encode(2 * wanted - 1)).square()
@@ -108,11 +109,6 @@ def _ground(cfg: Imagining, rng: torch.Generator) -> tuple[float, float, float]:
         return BLACK
     red, green, blue = torch.rand(3, generator=rng).tolist()
     return red, green, blue
-
-
-def _over(rgb: Tensor, alpha: Tensor, ground: tuple[float, float, float]) -> Tensor:
-    """A picture [s, s, 3] over black, over another colour."""
-    return rgb + (1 - alpha)[..., None] * torch.tensor(ground).to(rgb)
 
 
 def _alike(net: Lpips | None, a: Tensor, b: Tensor) -> Tensor:

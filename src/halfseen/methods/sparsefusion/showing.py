@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from halfseen.cameras.cameras import Cameras
 from halfseen.data.capture import Colour
 from halfseen.fields.contract import Rendering
+from halfseen.images import color
 from halfseen.methods.sparsefusion import cropped, frame, view_prior
 from halfseen.methods.sparsefusion.config import Config
 from halfseen.methods.sparsefusion.inputs import Inputs
@@ -39,10 +39,10 @@ class Shown:
             found = view_prior.imagined(self.prior, self.cfg.prior, told.told, None, when, "ddim", rng)
         large = cropped.put(found.cpu(), window, *camera.size())[0].movedim(0, -1).clamp(0, 1)
         # Pictures are over black: what the transformer, or else the field beneath, does not cover is the background's.
-        alpha = rendering.alpha.cpu()[..., None]
+        alpha = rendering.alpha.cpu()
         if told.alpha is not None:
-            alpha = cropped.put(told.alpha.cpu(), window, *camera.size())[0].movedim(0, -1)
-        return (large + (1 - alpha) * torch.tensor(back)).clamp(0, 1)
+            alpha = cropped.put(told.alpha.cpu(), window, *camera.size())[0, 0]
+        return color.behind(large, alpha, back).clamp(0, 1)
 
     @property
     def facts(self) -> dict[str, float]:
